@@ -1,0 +1,161 @@
+"""Catalog files: accelerators, systems, fitted efficiencies and model presets written as TOML."""
+
+from __future__ import annotations
+
+import functools
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import cattrs
+
+from suanli import serialize
+from suanli.collectives import CollectiveModel, FabricEfficiency, Hierarchical
+from suanli.errors import CatalogError, clip
+from suanli.hardware import Accelerator, System, register
+from suanli.kernels import Efficiency, KernelModel, Roofline
+from suanli.models import ModelPreset
+
+T = TypeVar("T")
+
+KEYS = ("accelerator", "system", "efficiency", "fabric_efficiency", "model")
+"""Arrays of tables a catalog file may hold."""
+
+FALLBACK = "datasheet"
+"""The generation whose fitted figures serve every accelerator nobody measured."""
+
+
+@attrs.frozen(kw_only=True)
+class CatalogFile:
+    """What a catalog file, or a folder of them, gives."""
+
+    accelerators: tuple[Accelerator, ...] = ()
+    systems: tuple[System, ...] = ()
+    kernel_models: tuple[KernelModel, ...] = ()
+    collective_models: tuple[CollectiveModel, ...] = ()
+    models: tuple[ModelPreset, ...] = ()
+
+
+def read_catalog(files: Traversable | str | Path) -> CatalogFile:
+    """What a catalog file, or every ``.toml`` file of a folder, holds.
+
+    Args:
+        files: A file or folder; a plugin passes its own, ``importlib.resources.files("acme")``.
+
+    Raises:
+        CatalogError: Naming every fault with its file, entry and key.
+    """
+    root = Path(files) if isinstance(files, str) else files
+    if root.is_dir():
+        found = sorted((f for f in root.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    else:
+        found = [root]
+    faults: list[str] = []
+    entries: dict[str, list[Any]] = {k: [] for k in KEYS}
+    for file in found:
+        try:
+            data = _read(file)
+        except CatalogError as exc:
+            faults += [f"{file.name}: {e}" for e in exc.errors]
+            continue
+        for key, tables in data.items():
+            if key not in KEYS:
+                faults.append(f"{file.name}: {serialize.unknown_key(key, list(KEYS))}")
+            elif not isinstance(tables, list):
+                faults.append(f"{file.name}: {key}: write [[{key}]], with two brackets")
+            else:
+                entries[key] += [(file.name, i, t) for i, t in enumerate(tables)]
+    accelerators = _entries(entries["accelerator"], Accelerator, "accelerator", faults)
+    systems = _entries(entries["system"], System, "system", faults)
+    efficiencies = _entries(entries["efficiency"], Efficiency, "efficiency", faults)
+    fabrics = _entries(entries["fabric_efficiency"], FabricEfficiency, "fabric_efficiency", faults)
+    models = _entries(entries["model"], ModelPreset, "model", faults)
+    if faults:
+        raise CatalogError(faults)
+    return CatalogFile(
+        accelerators=accelerators,
+        systems=systems,
+        kernel_models=_kernel_models(efficiencies),
+        collective_models=_collective_models(fabrics),
+        models=models,
+    )
+
+
+def _read(file: Traversable) -> dict[str, Any]:
+    if isinstance(file, Path):
+        return serialize.read_data(file, CatalogError)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise CatalogError([f"cannot be read: {clip(str(exc))}"]) from None
+    return serialize.parse_data(text, json_text=False, where="", error=CatalogError)
+
+
+def _entries(tables: list[tuple[str, int, Any]], cls: type[T], kind: str, faults: list[str]) -> tuple[T, ...]:
+    found = []
+    for file, index, table in tables:
+        name = next((table[k] for k in ("id", "name") if isinstance(table, dict) and isinstance(table.get(k), str)), index)
+        try:
+            found.append(_converter().structure(table, cls))
+        except Exception as exc:
+            faults += [f"{file}: {kind} {clip(str(name))}: {e}" for e in serialize.explain_faults(exc, cls)]
+    return tuple(found)
+
+
+@functools.cache
+def _converter() -> cattrs.Converter:
+    converter = serialize.make_converter()
+    register(converter)
+    return converter
+
+
+def to_table(value: Accelerator | System) -> dict[str, Any]:
+    """A catalog entry as the table a file would hold; :func:`read_catalog` takes it back."""
+    table: dict[str, Any] = _converter().unstructure(value)
+    return table
+
+
+def from_table(table: dict[str, Any], cls: type[T]) -> T:
+    """A catalog entry from its table.
+
+    Raises:
+        CatalogError: Naming every fault with its key.
+    """
+    return serialize.structure(table, cls, converter=_converter(), error=CatalogError)
+
+
+def _kernel_models(entries: tuple[Efficiency, ...]) -> tuple[KernelModel, ...]:
+    groups: dict[tuple[str, str], list[Efficiency]] = {}
+    for entry in entries:
+        groups.setdefault((entry.generation, entry.accelerator), []).append(entry)
+    return tuple(
+        Roofline(
+            name=f"roofline-{accelerator or generation}",
+            generations=(generation,) if generation and generation != FALLBACK and not accelerator else (),
+            accelerators=(accelerator,) if accelerator else (),
+            fallback=generation == FALLBACK,
+            rung="analytic" if generation == FALLBACK else "calibrated",
+            source="; ".join(dict.fromkeys(e.source for e in found)),
+            efficiencies=tuple(found),
+        )
+        for (generation, accelerator), found in groups.items()
+    )
+
+
+def _collective_models(entries: tuple[FabricEfficiency, ...]) -> tuple[CollectiveModel, ...]:
+    groups: dict[tuple[str, str], list[FabricEfficiency]] = {}
+    for entry in entries:
+        groups.setdefault((entry.generation, entry.system), []).append(entry)
+    return tuple(
+        Hierarchical(
+            name=f"hierarchical-{system or generation}",
+            generations=(generation,) if generation and generation != FALLBACK and not system else (),
+            systems=(system,) if system else (),
+            fallback=generation == FALLBACK,
+            rung="analytic" if generation == FALLBACK else "calibrated",
+            source="; ".join(dict.fromkeys(e.source for e in found)),
+            fabrics=tuple(found),
+        )
+        for (generation, system), found in groups.items()
+    )

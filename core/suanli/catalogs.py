@@ -1,0 +1,265 @@
+"""Everything installed, by kind and name, with who provides it."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from suanli.catalog_files import CatalogFile, read_catalog
+from suanli.collectives import CollectiveModel
+from suanli.errors import CatalogError, PluginError, SuanliError, UnknownNameError
+from suanli.hardware import Accelerator, System
+from suanli.kernels import KernelModel
+from suanli.models import Known, ModelFamily, ModelPreset, Profile
+from suanli.optimizer import OptimizerRule
+from suanli.parallelism import ParallelismRule, PipelineSchedule
+from suanli.plugins import Plugins, Provider
+from suanli.precision import NumberFormat, Recipe
+from suanli.rulebook import Rule
+from suanli.stages import Stage
+
+T = TypeVar("T")
+
+CORE = Provider(plugin="core", distribution="suanli")
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One named thing.
+
+    Attributes:
+        kind: Such as ``"accelerator"``.
+        name: Its own name.
+        aliases: Its other names.
+        value: The thing.
+        provider: Who gave it.
+    """
+
+    kind: str
+    name: str
+    aliases: tuple[str, ...]
+    value: Any = attrs.field(eq=False)
+    provider: Provider
+
+    @property
+    def source(self) -> str:
+        """The document it is stated in, in a line."""
+        given = getattr(self.value, "source", "")
+        if isinstance(given, tuple):
+            return "; ".join(dict.fromkeys(s.text for s in given))
+        return str(given)
+
+
+@attrs.frozen
+class _Kind:
+    hook: str
+    type: type[Any]
+    file_field: str = ""
+    listing: str = "--"
+
+
+_KINDS: dict[str, _Kind] = {
+    "accelerator": _Kind("suanli_accelerators", Accelerator, "accelerators", "accelerators"),
+    "system": _Kind("suanli_systems", System, "systems", "systems"),
+    "precision": _Kind("suanli_precisions", NumberFormat, listing="precisions"),
+    "recipe": _Kind("suanli_precisions", Recipe, listing="recipes"),
+    "optimizer": _Kind("suanli_optimizers", OptimizerRule, listing="optimizers"),
+    "model family": _Kind("suanli_model_families", type),
+    "model": _Kind("suanli_models", ModelPreset, "models", "models"),
+    "parallelism": _Kind("suanli_parallelisms", ParallelismRule),
+    "schedule": _Kind("suanli_schedules", PipelineSchedule, listing="schedules"),
+    "kernel model": _Kind("suanli_kernel_models", KernelModel, "kernel_models"),
+    "collective model": _Kind("suanli_collective_models", CollectiveModel, "collective_models"),
+    "profile": _Kind("suanli_profiles", Profile, listing="profiles"),
+    "stage": _Kind("suanli_stages", Stage),
+    "rule": _Kind("suanli_rules", Rule, listing="rules"),
+}
+
+KINDS = tuple(_KINDS)
+"""Every kind of thing a catalog holds."""
+
+LISTED = {k.listing: name for name, k in _KINDS.items() if k.listing != "--"}
+"""The kinds a person can list, by plural."""
+
+
+class Catalog:
+    """Named things by kind; each kind is collected when it is first asked for.
+
+    Args:
+        plugins: What was loaded.
+        paths: Folders of catalog files besides.
+    """
+
+    def __init__(self, plugins: Plugins, paths: Iterable[str | Path] = ()) -> None:
+        self.plugins = plugins
+        self.paths = tuple(Path(p) for p in paths)
+        self._lock = threading.RLock()
+        self._entries: dict[str, dict[str, Entry]] = {}
+        self._names: dict[str, dict[str, Entry]] = {}
+        self._files: list[tuple[Provider, CatalogFile]] | None = None
+        self._bound: dict[str, Accelerator] = {}
+
+    def entries(self, kind: str) -> tuple[Entry, ...]:
+        """Everything of a kind, sorted by name."""
+        return tuple(self._index(kind)[0][n] for n in sorted(self._index(kind)[0]))
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """The names of a kind, sorted."""
+        return tuple(sorted(self._index(kind)[0]))
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """One thing by name or alias, in any case.
+
+        Raises:
+            UnknownNameError: With near matches.
+        """
+        known = self._index(kind)[1]
+        found = known.get(name) if isinstance(name, str) else None
+        if found is None and isinstance(name, str):
+            found = known.get(name.strip().lower())
+        if found is None:
+            listing = _KINDS[kind].listing
+            hint = f"List them with `suanli list {listing}`." if listing != "--" else ""
+            raise UnknownNameError(kind, str(name), known, hint)
+        return found
+
+    def get(self, kind: str, name: str) -> Any:
+        """The value of :meth:`entry`."""
+        return self.entry(kind, name).value
+
+    def accelerator(self, name: str) -> Accelerator:
+        """An accelerator, bound to the kernel model that serves it."""
+        found: Accelerator = self.get("accelerator", name)
+        with self._lock:
+            if found.id not in self._bound:
+                model = self._serving("kernel model", found.id, found.generation, found.kernel_model)
+                self._bound[found.id] = attrs.evolve(found, kernels=model, formats=self.known.formats)
+            return self._bound[found.id]
+
+    def system(self, name: str, accelerators: int | None = None) -> System:
+        """A system of so many accelerators (one node by default), bound to its device and collective model.
+
+        Raises:
+            SuanliError: Where its network does not join so many, or the number is not positive.
+        """
+        found: System = self.get("system", name)
+        device = self.accelerator(found.accelerator)
+        count = found.accelerators_per_node if accelerators is None else accelerators
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise SuanliError(f"accelerators must be a whole number above 0, got {count!r:.40}")
+        if found.reach is not None and count > found.reach:
+            raise SuanliError(
+                f"{found.id} joins at most {found.reach} accelerators: no network beyond that is stated for it; "
+                f"asked for {count}. Choose another system, or add an outer tier in a catalog file"
+            )
+        model = self._serving("collective model", found.id, device.generation, None)
+        return attrs.evolve(found, accelerators=count, device=device, exchanges=model)
+
+    @functools.cached_property
+    def known(self) -> Known:
+        """The number formats and profiles installed."""
+        formats = tuple(e.value for e in self.entries("precision"))
+        return Known(formats=formats, profiles=tuple(e.value for e in self.entries("profile")))
+
+    def family_of(self, model_type: str) -> type[ModelFamily] | None:
+        """The family that answers a ``model_type``; None where none does."""
+        for entry in self.entries("model family"):
+            if model_type in entry.value.model_types:
+                found: type[ModelFamily] = entry.value
+                return found
+        return None
+
+    def replaced(self, kind: str, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        """Entries left when those that others replace are taken out.
+
+        Raises:
+            PluginError: Where two replace the same one, or one replaces what is not there.
+        """
+        by_name = {e.name: e for e in entries}
+        taken: dict[str, Entry] = {}
+        for e in entries:
+            target = e.value.replaces
+            if not target:
+                continue
+            if target not in by_name:
+                raise PluginError(f"plugin {e.provider}: {kind} {e.name!r} replaces {target!r}, which nobody provides")
+            if target in taken:
+                raise PluginError(f"{kind} {target!r} is replaced by both {taken[target].provider} and {e.provider}")
+            taken[target] = e
+        return tuple(e for e in entries if e.name not in taken)
+
+    def _serving(self, kind: str, own: str, generation: str, named: str | None) -> Any:
+        """The model that serves a device or system: named, its own, its generation's, else the fallback."""
+        models = [e.value for e in self.entries(kind)]
+        fallback = next((m for m in models if m.fallback), None)
+        if named:
+            chosen = self.get(kind, named)
+        else:
+            field = "accelerators" if kind == "kernel model" else "systems"
+            chosen = next((m for m in models if own in getattr(m, field)), None)
+            chosen = chosen or next((m for m in models if generation and generation in m.generations), fallback)
+        if chosen is None:
+            raise SuanliError(f"no {kind} serves {own}")
+        return chosen.bind(fallback) if fallback is not None else chosen
+
+    def _index(self, kind: str) -> tuple[Mapping[str, Entry], Mapping[str, Entry]]:
+        with self._lock:
+            if kind not in self._entries:
+                if kind not in _KINDS:
+                    raise UnknownNameError("kind", kind, _KINDS)
+                self._entries[kind], self._names[kind] = self._collect(kind)
+            return self._entries[kind], self._names[kind]
+
+    def _collect(self, kind: str) -> tuple[dict[str, Entry], dict[str, Entry]]:
+        about = _KINDS[kind]
+        given = self.plugins.collect(about.hook)
+        if about.file_field:
+            given = given + [(p, v) for p, f in self._catalog_files() for v in getattr(f, about.file_field)]
+        entries: dict[str, Entry] = {}
+        names: dict[str, Entry] = {}
+        serves: dict[str, Entry] = {}
+        for provider, value in given:
+            if not isinstance(value, about.type) or (about.type is type and not issubclass(value, ModelFamily)):
+                if about.hook == "suanli_precisions" and isinstance(value, (NumberFormat, Recipe)):
+                    continue
+                self.plugins.fault(
+                    provider, f"{about.hook} gave a {type(value).__name__} where a {about.type.__name__} belongs"
+                )
+                continue
+            entry = _entry(kind, value, provider)
+            for name in (entry.name, *entry.aliases):
+                if name in names:
+                    raise PluginError(f"{kind} {name!r} is provided by both {names[name].provider} and {provider}")
+                names[name] = entry
+            for served in getattr(value, "generations", ()):
+                if served in serves:
+                    raise PluginError(f"{kind}s of both {serves[served].provider} and {provider} serve {served!r}")
+                serves[served] = entry
+            entries[entry.name] = entry
+        return entries, names
+
+    def _catalog_files(self) -> list[tuple[Provider, CatalogFile]]:
+        if self._files is None:
+            core = read_catalog(resources.files("suanli") / "datasheet.toml")
+            self._files = [(CORE, core)]
+            for path in self.paths:
+                provider = Provider(plugin=str(path), module="SUANLI_PATH")
+                if not path.is_dir():
+                    raise CatalogError([f"{path}: no such folder; SUANLI_PATH names folders of catalog files"])
+                self._files.append((provider, read_catalog(path)))
+        return self._files
+
+
+def _entry(kind: str, value: Any, provider: Provider) -> Entry:
+    name: Callable[[Any], str] = {
+        "accelerator": lambda v: v.id,
+        "system": lambda v: v.id,
+        "model family": lambda v: v.family,
+    }.get(kind, lambda v: v.name)
+    return Entry(kind=kind, name=name(value), aliases=tuple(getattr(value, "aliases", ())), value=value, provider=provider)

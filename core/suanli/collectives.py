@@ -1,0 +1,265 @@
+"""Exchanges among ranks: what each one sends, over which tiers, and how long that takes.
+
+A group is described by its size and its stride, the distance between neighbours in rank order,
+so its placement on the tiers of a system is known: ranks inside a node use the inner tier, the rest reach further.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs.validators import and_, ge, gt, le
+
+from suanli.errors import InvalidInputError, SuanliError, UnknownNameError
+from suanli.formulas import fact, formula
+from suanli.numeric import Number, any_true, doublings, floor, maximum, minimum, power, sqrt, where
+from suanli.serialize import Seconds
+
+if TYPE_CHECKING:
+    from suanli.hardware import System, Tier
+
+OPERATIONS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "p2p")
+"""Exchanges a collective model must know."""
+
+RING = "Patarasuk & Yuan 2009, Bandwidth optimal all-reduce algorithms, JPDC 69(2)"
+_PASSES = {"all_reduce": 2.0, "all_gather": 1.0, "reduce_scatter": 1.0, "broadcast": 1.0}
+
+
+@formula(unit="ranks", source="definition")
+def ranks_inside(*, ranks: Number, stride: Number, span: Number) -> Number:
+    """Members of a group that share one domain of `span` accelerators, when neighbours are `stride` apart."""
+    return minimum(ranks, maximum(floor(span / stride), 1.0))
+
+
+@formula(unit="bytes", source=RING)
+def ring_bytes(*, bytes: Number, ranks: Number, passes: float, inside: Number) -> Number:
+    """Bytes one accelerator sends at one tier: the ring crosses it once for every `inside` ranks below it."""
+    return passes * bytes * (ranks - 1.0) / ranks / inside
+
+
+@formula(unit="bytes", source="definition: an equal share to each peer beyond the tiers below")
+def exchanged_bytes(*, bytes: Number, ranks: Number, inside: Number, reached: Number) -> Number:
+    """Bytes of an all-to-all one accelerator sends at one tier, to peers past `inside` and within `reached`."""
+    return bytes * (reached - inside) / ranks
+
+
+@formula(unit="s", source="Hockney 1994, The communication challenge for MPP, Parallel Computing 20(3)")
+def transfer_s(*, bytes: Number, bandwidth_bytes_per_s: Number, bandwidth_ratio: Number, ramp_s: float) -> Number:
+    """Seconds `bytes` take on a link that sustains a share of its bandwidth, reached gradually.
+
+    Transfers much shorter than `ramp_s` are slowed by it, much longer ones are not.
+    """
+    alone = bytes / (bandwidth_bytes_per_s * bandwidth_ratio)
+    return sqrt(alone * (alone + ramp_s))
+
+
+@formula(unit="ratio", source="fitted: links behind one root complex are shared by the ranks that use it")
+def crowded_ratio(*, bandwidth_ratio: float, ranks: Number, crowding: float) -> Number:
+    """Sustained share of a link's bandwidth when `ranks` use a shared bus at once; `crowding` 0 for none."""
+    return bandwidth_ratio * power(2.0 / maximum(ranks, 2.0), crowding)
+
+
+@formula(unit="s", source="Thakur, Rabenseifner & Gropp 2005, sec. 3: latency grows with the depth of a tree")
+def latency_s(*, launch_s: Number, hops_s: Number) -> Number:
+    """Seconds of an exchange of nothing: a launch, and one message for each level of the tree."""
+    return launch_s + hops_s
+
+
+@formula(unit="s", source="sum of latency and the slowest tier, which pipelining makes the bottleneck")
+def exchange_s(*, latency_s: Number, transfer_s: Number) -> Number:
+    """Seconds of one exchange."""
+    return latency_s + transfer_s
+
+
+_FRACTION = and_(gt(0.0), le(1.0))
+
+
+@attrs.frozen(kw_only=True)
+class FabricEfficiency:
+    """What a kind of network sustains, fitted to measurements.
+
+    Attributes:
+        generation: Of accelerators; ``"datasheet"`` for the fallback.
+        system: Instead of a generation: the one system it was measured on.
+        fabric: The tier's topology; ``"nic"`` for a tier beyond the node.
+        bandwidth_ratio: Sustained share of the one-way bandwidth, 0 to 1.
+        ramp_s: Transfers much shorter than this do not reach it.
+        crowding: How the share falls with ranks on a shared bus: (2 / ranks) to this power.
+        launch_s: Of a collective.
+        latency_s: Of one message.
+        band: Measured over predicted, 10th and 90th percentile, on rows not fitted.
+        rows: Rows fitted.
+        held_out_rows: Rows the error was taken on.
+        median_error: Median relative error on those.
+        p90_error: 90th percentile of it.
+        bias: Median of predicted over measured, less 1.
+        source: The measurements.
+    """
+
+    generation: str = ""
+    system: str = ""
+    fabric: str
+    bandwidth_ratio: float = attrs.field(validator=_FRACTION)
+    ramp_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
+    crowding: float = attrs.field(default=0.0, validator=ge(0.0))
+    launch_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
+    latency_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
+    band: tuple[float, ...] = ()
+    rows: int = 0
+    held_out_rows: int = 0
+    median_error: float | None = None
+    p90_error: float | None = None
+    bias: float | None = None
+    source: str
+
+
+@attrs.frozen(kw_only=True)
+class CollectiveModel:
+    """Says how long an exchange takes on the systems it serves; plugins derive from this.
+
+    Attributes:
+        name: Unique among collective models.
+        generations: Accelerator generations it serves.
+        systems: System ids it serves, before any generation's model.
+        fallback: Whether it serves every system no other model does.
+        rung: ``analytic`` or ``calibrated``.
+        source: The measurements or the theory it rests on.
+    """
+
+    name: str
+    generations: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+    fallback: bool = False
+    rung: str = "analytic"
+    source: str = ""
+
+    def bind(self, fallback: CollectiveModel) -> CollectiveModel:
+        """This model, with the catalog's fallback at hand for what it does not know."""
+        return self
+
+    def time_s(self, operation: str, *, bytes: Number, ranks: Number, stride: Number, system: System) -> Number:
+        """Seconds of one exchange; 0 for a group of one."""
+        raise SuanliError(f"collective model {self.name!r} does not define time_s")
+
+    def band(self) -> tuple[float, float] | None:
+        """Measured over predicted at the 10th and 90th percentile; None where nobody measured."""
+        return None
+
+
+@attrs.frozen(kw_only=True)
+class Hierarchical(CollectiveModel):
+    """Rings over the tiers of the system, latency by the depth of a tree, the slowest tier decides.
+
+    Attributes:
+        fabrics: What was fitted.
+        rest: The model asked for kinds of network nobody measured here.
+    """
+
+    fabrics: tuple[FabricEfficiency, ...]
+    rest: Hierarchical | None = None
+
+    def bind(self, fallback: CollectiveModel) -> CollectiveModel:
+        """This model, asking the fallback for kinds of network nobody measured here."""
+        return attrs.evolve(self, rest=fallback) if isinstance(fallback, Hierarchical) and not self.fallback else self
+
+    @functools.cached_property
+    def _table(self) -> dict[str, FabricEfficiency]:
+        return {f.fabric: f for f in self.fabrics}
+
+    def fabric(self, tier: Tier, outer: bool) -> FabricEfficiency:
+        """The fitted entry of a tier; a tier beyond the node is a ``"nic"``."""
+        key = "nic" if outer else tier.topology
+        for model in (self, self.rest):
+            if model is not None and key in model._table:
+                return model._table[key]
+        last = self.rest or self
+        return last._table.get("switch", last.fabrics[0])
+
+    def time_s(self, operation: str, *, bytes: Number, ranks: Number, stride: Number, system: System) -> Number:
+        """Seconds of one exchange over the tiers its group spans."""
+        inside: Number = 1.0
+        slowest: Number = 0.0
+        depth: Number = 0.0
+        started: Number = 0.0
+        for level, tier in enumerate(system.tiers):
+            outer = level > 0 and (tier.span is None or tier.span > system.accelerators_per_node)
+            fitted = self.fabric(tier, outer)
+            reached = ranks if tier.span is None else ranks_inside(ranks=ranks, stride=stride, span=float(tier.span))
+            reached = maximum(reached, inside)
+            bandwidth = _bandwidth(system, tier, operation, reached, inside)
+            sent = sent_bytes(operation, bytes, ranks, inside, reached)
+            about = f"{fitted.generation}.{fitted.fabric}"
+            ratio: Number = fact(fitted.bandwidth_ratio, f"{about}.bandwidth_ratio", "ratio", fitted.source)
+            if fitted.crowding:
+                ratio = crowded_ratio(bandwidth_ratio=fitted.bandwidth_ratio, ranks=reached, crowding=fitted.crowding)
+            takes = transfer_s(bytes=sent, bandwidth_bytes_per_s=bandwidth, bandwidth_ratio=ratio, ramp_s=fitted.ramp_s)
+            slowest = maximum(slowest, where(reached > inside, takes, 0.0))
+            steps = doublings(reached) - doublings(inside)
+            depth = depth + hops(operation, steps) * fitted.latency_s
+            started = maximum(started, where(reached > inside, fitted.launch_s, 0.0))
+            inside = reached
+        alone = latency_s(launch_s=started, hops_s=depth)
+        return where(ranks > 1.0, exchange_s(latency_s=alone, transfer_s=slowest), 0.0)
+
+    def band(self) -> tuple[float, float] | None:
+        """The innermost fabric's band."""
+        found = next((f.band for f in self.fabrics if len(f.band) == 2), None)
+        return (found[0], found[1]) if found else None
+
+
+def hops(operation: str, steps: Number) -> Number:
+    """Messages one after another, when `steps` levels of a tree are crossed."""
+    if operation == "p2p":
+        return minimum(steps, 1.0)
+    return steps * (2.0 if operation == "all_reduce" else 1.0)
+
+
+def sent_bytes(operation: str, bytes: Number, ranks: Number, inside: Number, reached: Number) -> Number:
+    """Bytes one accelerator sends at a tier that takes a group from `inside` to `reached` members."""
+    if operation == "all_to_all":
+        return exchanged_bytes(bytes=bytes, ranks=ranks, inside=inside, reached=reached)
+    if operation == "p2p":
+        return bytes
+    return ring_bytes(bytes=bytes, ranks=ranks, passes=_PASSES[operation], inside=inside)
+
+
+def _bandwidth(system: System, tier: Tier, operation: str, reached: Number, inside: Number) -> Number:
+    """Bandwidth one accelerator has at a tier: all its links, or those to the peers it has there."""
+    source, hidden = system.source_of("tier"), system.confidential
+    whole = fact(tier.bandwidth_bytes_per_s, f"{system.id}.{tier.name}.bandwidth", "bytes_per_s", source, hidden)
+    if tier.per_peer_bytes_per_s is None:
+        return whole
+    each = fact(tier.per_peer_bytes_per_s, f"{system.id}.{tier.name}.per_peer", "bytes_per_s", source, hidden)
+    if operation == "p2p":
+        return each
+    return minimum(whole, each * maximum(reached / inside - 1.0, 1.0))
+
+
+def ask(system: System, operation: str, *, bytes: Any, ranks: Any, stride: Any) -> Any:
+    """Seconds of an exchange asked for by hand: arguments checked, arrays allowed, scalars give a float.
+
+    Raises:
+        UnknownNameError: For an operation that is none of ``OPERATIONS``.
+        InvalidInputError: Naming every argument out of range.
+    """
+    from suanli.kernels import as_number
+
+    if operation not in OPERATIONS:
+        raise UnknownNameError("collective", operation, OPERATIONS)
+    if system.exchanges is None:
+        raise SuanliError(f"{system.id} is not bound to a collective model; get it with suanli.system()")
+    size, group, apart = as_number(bytes), as_number(ranks), as_number(stride)
+    faults = []
+    if any_true(size < 0.0):
+        faults.append("bytes: must not be negative")
+    if any_true(group < 1.0):
+        faults.append("ranks: must be at least 1")
+    if any_true(apart < 1.0):
+        faults.append("stride: must be at least 1")
+    if system.reach is not None and not faults and any_true((group - 1.0) * apart + 1.0 > float(system.reach)):
+        faults.append(f"ranks: the network of {system.id} joins {system.reach} accelerators, the group needs more")
+    if faults:
+        raise InvalidInputError(faults, "collective")
+    return system.exchanges.time_s(operation, bytes=size, ranks=group, stride=apart, system=system)

@@ -1,0 +1,379 @@
+"""From a scenario to a case: names looked up, defaults filled in, each marked, every fault told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from suanli import serialize
+from suanli.case import Case, Origin, Problem, product_formats
+from suanli.catalogs import Catalog
+from suanli.errors import InvalidInputError, ModelConfigError, NotThereYetError, ScenarioError, SuanliError, clip
+from suanli.hardware import Accelerator, System
+from suanli.layout import Layout
+from suanli.models import Model, ModelPreset
+from suanli.operators import How
+from suanli.precision import Recipe
+from suanli.scenarios import Scenario
+
+T = TypeVar("T")
+
+LONGEST_DEFAULT = 8192
+"""Tokens a training sequence has by default, unless the model's context is shorter."""
+BATCH_TOKENS = 2**22
+"""Tokens a training step has by default, about what the LLaMA models were trained with (Touvron et al. 2023)."""
+RESERVE_BYTES = 2 * 2**30
+"""Kept free in training by default: runtime, communication buffers, fragmentation."""
+PROMPT, OUTPUT = 1024, 256
+"""Tokens of a request by default."""
+
+
+def find_model(catalog: Catalog, asked: Any, cache: dict[str, Model] | None = None) -> Model:
+    """A model by catalog name, by configuration, or by path of a configuration file or its folder.
+
+    Raises:
+        UnknownNameError: With near matches.
+        ModelConfigError: With the path of every offending key.
+    """
+    if isinstance(asked, Model):
+        return asked
+    if isinstance(asked, Mapping):
+        return _built(catalog, asked, str(asked.get("_name_or_path") or asked.get("name") or "model"), "config")
+    if isinstance(asked, Path) or (isinstance(asked, str) and _is_path(asked)):
+        path = Path(asked)
+        if path.suffix.lower() == ".gguf":
+            raise NotThereYetError("reading a GGUF file", "give the model's config.json")
+        file = path / "config.json" if path.is_dir() else path
+        config = serialize.read_data(file, ModelConfigError)
+        name = file.parent.name if file.name == "config.json" and file.parent.name else file.stem
+        return _built(catalog, config, name, clip(str(file), 200))
+    if not isinstance(asked, str):
+        raise SuanliError(f"a model is a name, a path or a config table; got {serialize.show(asked)}")
+    entry = catalog.entry("model", asked)
+    if cache is not None and entry.name in cache:
+        return cache[entry.name]
+    preset: ModelPreset = entry.value
+    made = _built(catalog, preset.config, preset.name, preset.name, preset.source)
+    if cache is not None:
+        cache[entry.name] = made
+    return made
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or "\\" in text or text.lower().endswith((".json", ".gguf"))
+
+
+def _built(catalog: Catalog, config: Mapping[str, Any], name: str, where: str, source: str = "") -> Model:
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        known = ", ".join(t for e in catalog.entries("model family") for t in e.value.model_types)
+        raise ModelConfigError([f"model_type: required, a string; known: {known}"], where)
+    family = catalog.family_of(kind)
+    if family is None:
+        known = ", ".join(t for e in catalog.entries("model family") for t in e.value.model_types)
+        raise ModelConfigError([f"model_type: {serialize.show(kind)} is not known; known: {known}"], where)
+    return family.from_config(config, where).model(clip(name), source=source, known=catalog.known)
+
+
+class _Resolver:
+    """Collects faults and origins while a scenario is looked up section by section."""
+
+    def __init__(self, catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> None:
+        self.catalog = catalog
+        self.scenario = scenario
+        self.models = models
+        self.faults: list[str] = []
+        self.origins: dict[str, Origin] = {}
+        self.problems: list[Problem] = []
+
+    def attempt(self, path: str, call: Callable[[], T]) -> T | None:
+        """What `call` gives; None, and a fault noted, where it raises."""
+        try:
+            return call()
+        except InvalidInputError as exc:
+            self.faults += [f"{path}: {e}" for e in exc.errors]
+        except SuanliError as exc:
+            self.faults.append(f"{path}: {exc}")
+        return None
+
+    def value(self, path: str, given: T | None, default: T, why: str = "") -> T:
+        """The given value, or the default; its origin is noted."""
+        if given is not None:
+            self.origins[path] = Origin(origin="given")
+            return given
+        self.origins[path] = Origin(origin="default", why=why)
+        return default
+
+    def model(self) -> Model | None:
+        spec = self.scenario.model
+        for field in ("name", "config", "family"):
+            if getattr(spec, field) is not None:
+                self.origins[f"model.{field}"] = Origin(origin="given")
+        if spec.family is not None:
+            return self.attempt("model", lambda: self._family(spec.family or "", spec.fields))
+        if spec.config is not None:
+            config = Path(spec.config) if isinstance(spec.config, str) else spec.config
+            return self.attempt("model.config", lambda: find_model(self.catalog, config))
+        return self.attempt("model.name", lambda: find_model(self.catalog, spec.name, self.models))
+
+    def _family(self, name: str, fields: Mapping[str, Any]) -> Model:
+        family = self.catalog.get("model family", name)
+        made: Model = family.from_config(fields, "").model(name, known=self.catalog.known)
+        return made
+
+    def system(self) -> System | None:
+        spec = self.scenario.system
+        for field in ("name", "accelerator", "accelerators"):
+            if getattr(spec, field) is not None:
+                self.origins[f"system.{field}"] = Origin(origin="given")
+        name = spec.name
+        if name is None:
+            device = self.attempt("system.accelerator", lambda: self.catalog.accelerator(spec.accelerator or ""))
+            if device is None:
+                return None
+            self._siblings(spec.accelerator or "", device)
+            name = device.default_system
+            if name is None:
+                self.faults.append(f"system.accelerator: {device.id} names no default system; give system.name")
+                return None
+            why = f"the default system of {device.id}"
+            self.origins["system.name"] = Origin(origin="default", why=why)
+        found = self.attempt("system.name", lambda: self.catalog.system(name, spec.accelerators))
+        if found is not None and spec.accelerators is None:
+            self.origins["system.accelerators"] = Origin(origin="default", why="one node")
+        return found
+
+    def _siblings(self, asked: str, device: Accelerator) -> None:
+        if device.siblings and asked.strip().lower() != device.id:
+            also = ", ".join(device.siblings)
+            self.problems.append(
+                Problem(
+                    code="ambiguous-accelerator",
+                    severity="note",
+                    message=f"{asked!r} is taken to be {device.id} ({device.product}); it could also mean {also}",
+                    hint="name the part you mean",
+                )
+            )
+
+    def recipe(self, training: bool, device: Accelerator) -> Recipe | None:
+        spec = self.scenario.precision
+        kind = "training" if training else "serving"
+        half = "bf16" if device.peak_flops_per_s("bf16") else "fp16"
+        default = f"{half}-mixed" if training else half
+        why = "" if half == "bf16" else f"{device.id} has no bf16"
+        name = self.value("precision.recipe", spec.recipe, default, why)
+
+        def look_up() -> Recipe:
+            for choice in (name, f"serve-{name}") if training else (f"serve-{name}", name):
+                try:
+                    found: Recipe = self.catalog.get("recipe", choice)
+                except LookupError:
+                    continue
+                if found.kind == kind:
+                    return found
+            known = [e.name.removeprefix("serve-") for e in self.catalog.entries("recipe") if e.value.kind == kind]
+            raise SuanliError(f"no {kind} recipe named {clip(name)!r}; known: {', '.join(known)}")
+
+        found = self.attempt("precision.recipe", look_up)
+        if found is None:
+            return None
+        given = {f.name: getattr(spec, f.name) for f in attrs.fields(type(spec)) if f.name != "recipe"}
+        changed: dict[str, Any] = {}
+        for field, form in given.items():
+            if form is None:
+                continue
+            self.origins[f"precision.{field}"] = Origin(origin="given")
+            if form == "none" and field in ("gradients", "main_gradients", "master_weights"):
+                changed[field] = None
+                continue
+            known_form = self.attempt(f"precision.{field}", lambda form=form: self.catalog.get("precision", form))  # type: ignore[misc]
+            if known_form is not None:
+                changed[field] = known_form.name
+        return attrs.evolve(found, **changed)
+
+
+def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> Case:
+    """The case of a scenario, but for its layout.
+
+    Raises:
+        ScenarioError: Naming every field that cannot be looked up or does not go with the others.
+    """
+    r = _Resolver(catalog, scenario, models)
+    workload = scenario.workload
+    training = workload.training
+    model, system = r.model(), r.system()
+    device = system.device if system is not None else None
+    recipe = r.recipe(training, device) if device is not None else None
+    kind = "training" if training else "serving"
+
+    implementation = scenario.implementation
+    name = r.value("implementation.profile", implementation.profile, "megatron" if training else "vllm")
+    profile = r.attempt("implementation.profile", lambda: catalog.get("profile", name))
+    if profile is not None and profile.kind != kind:
+        known = [e.name for e in catalog.entries("profile") if e.value.kind == kind]
+        r.faults.append(f"implementation.profile: {profile.name!r} is for {profile.kind}; for {kind}: {', '.join(known)}")
+    if profile is not None and training and not profile.activations:
+        r.faults.append(f"implementation.profile: training with {profile.name!r} is not there yet; use megatron or fused")
+    optimizer = None
+    if training:
+        chosen = r.value("optimizer.name", scenario.optimizer.name, "adamw")
+        optimizer = r.attempt("optimizer.name", lambda: catalog.get("optimizer", chosen))
+    elif scenario.optimizer.name is not None:
+        r.faults.append("optimizer.name: serving has no optimizer")
+    formats = {n: e.value for e in catalog.entries("precision") for n in (e.name, *e.aliases)}
+    products = None
+    if device is not None and recipe is not None:
+        products = r.attempt("precision", lambda: product_formats(device, recipe, formats))
+    if r.faults or model is None or system is None or profile is None or products is None:
+        raise ScenarioError(list(dict.fromkeys(r.faults)))
+    assert device is not None and recipe is not None
+    stored = {n: f.bytes_per_element for n, f in formats.items()}
+    stored |= {"activations": stored[recipe.activations], "cache": stored[recipe.kv_cache], "mask": 1.0}
+    stored |= {"logits": stored[recipe.logits]}
+    how = How(
+        attention=r.value("implementation.attention", implementation.attention, profile.attention),
+        dropout=r.value("implementation.dropout", implementation.dropout, 0.0),
+        fused=profile.fused,
+    )
+    assumptions = scenario.assumptions
+    reserve, why_reserve = (RESERVE_BYTES, "runtime, buffers and fragmentation") if training else (0, "the engine's memory fraction")
+    case = Case(
+        scenario=scenario,
+        kind=workload.kind,
+        model=model,
+        system=system,
+        device=device,
+        recipe=recipe,
+        formats=products[0],
+        core_formats=products[1],
+        stored=stored,
+        optimizer=optimizer,
+        profile=profile,
+        how=how,
+        overlap=r.value("implementation.overlap", implementation.overlap, profile.overlap),
+        axes={e.value.field: e.value for e in catalog.entries("parallelism")},
+        schedules={n: e.value for e in catalog.entries("schedule") for n in (e.name, *e.aliases)},
+        memory_fraction=1.0
+        if training
+        else r.value("implementation.memory_fraction", implementation.memory_fraction, profile.memory_fraction),
+        reserve_bytes=r.value("assumptions.reserve", assumptions.reserve, reserve, why_reserve),
+        price_per_hour=assumptions.price_per_hour,
+        electricity_price=assumptions.electricity_price,
+        currency=r.value("assumptions.currency", assumptions.currency, "USD"),
+        pue=r.value("assumptions.pue", assumptions.pue, 1.0, "the machines alone"),
+        origins=r.origins,
+        problems=r.problems,
+    )
+    for field in ("price_per_hour", "electricity_price"):
+        if getattr(assumptions, field) is not None:
+            r.origins[f"assumptions.{field}"] = Origin(origin="given")
+    _workload(r, case)
+    if r.faults:
+        raise ScenarioError(list(dict.fromkeys(r.faults)))
+    _notes(case)
+    return case
+
+
+def _workload(r: _Resolver, case: Case) -> None:
+    given: Any = case.scenario.workload
+    if case.training:
+        limit = case.model.context or 2048
+        case.sequence = r.value("workload.sequence", given.sequence, min(limit, LONGEST_DEFAULT), "the model's context, 8192 at most")
+        tokens = max(1, BATCH_TOKENS // case.sequence)
+        case.global_batch = r.value("workload.global_batch", given.global_batch, tokens, "about 4M tokens a step")
+        case.tokens = given.tokens
+        if given.tokens is not None:
+            r.origins["workload.tokens"] = Origin(origin="given")
+    else:
+        case.prompt = r.value("workload.prompt", given.prompt, PROMPT)
+        case.output = r.value("workload.output", given.output, OUTPUT)
+        case.prefix_hit_ratio = given.prefix_hit_ratio
+        r.origins["workload.prefix_hit_ratio"] = Origin(origin="given" if given.prefix_hit_ratio else "default")
+        case.concurrency = given.concurrency
+        case.batch = given.batch
+        if given.concurrency is not None:
+            r.origins["workload.concurrency"] = Origin(origin="given")
+        else:
+            case.batch = r.value("workload.batch", given.batch, 1)
+        length = case.prompt + case.output
+        _context(r, case, length, "prompt and output")
+    if case.training:
+        _context(r, case, case.sequence, "the sequence")
+
+
+def _context(r: _Resolver, case: Case, length: int, what: str) -> None:
+    limit = case.model.context
+    if limit is not None and length > limit:
+        case.problems.append(
+            Problem(
+                code="past-context",
+                severity="warning",
+                message=f"{what} of {length} tokens is past the {limit} that {case.model.name} was made for",
+                hint="shorten it, or take a model with a longer context",
+            )
+        )
+
+
+def _notes(case: Case) -> None:
+    for note in case.model.notes:
+        case.problems.append(Problem(code="model", severity="note", message=note))
+    wanted = case.recipe.compute
+    got = case.formats.compute
+    if case.formats.precision != got and case.recipe.weights != wanted:
+        return
+    known = {f.name: f.compute for f in case.device.formats}
+    if known.get(wanted, wanted) != got:
+        case.problems.append(
+            Problem(
+                code="widened-precision",
+                severity="warning",
+                message=f"{case.device.id} has no {wanted} path; products run in {got}",
+                hint="choose a precision the accelerator computes in",
+            )
+        )
+
+
+def complete(case: Case, layout: Layout) -> dict[str, Any]:
+    """The scenario with everything filled in, as plain data that makes the same case again."""
+    data = case.scenario.to_dict()
+    data["system"] = {"name": case.system.id, "accelerators": case.system.accelerators}
+    if case.training:
+        data["workload"] |= {"sequence": case.sequence, "global_batch": case.global_batch}
+        data["optimizer"] = {"name": case.optimizer.name if case.optimizer else None}
+    else:
+        data["workload"] |= {"prompt": case.prompt, "output": case.output, "prefix_hit_ratio": case.prefix_hit_ratio}
+        if case.batch is not None:
+            data["workload"]["batch"] = case.batch
+    used = layout.to_dict()
+    serving_only = ("attention_data", "replicas")
+    training_only = ("micro_batch", "virtual_stages", "schedule", "zero", "recompute", "data")
+    skip = serving_only if case.training else training_only
+    data["layout"] = {k: v for k, v in used.items() if k not in skip}
+    recipe = case.recipe
+    names = ("weights", "gradients", "main_gradients", "master_weights", "optimizer_states", "activations", "kv_cache", "compute")
+    if not case.training:
+        names = ("weights", "activations", "kv_cache", "compute")
+    data["precision"] = {"recipe": recipe.name.removeprefix("serve-")}
+    data["precision"] |= {n: getattr(recipe, n) or "none" for n in names if getattr(recipe, n) or n in _OPTIONAL}
+    data["implementation"] = {
+        "profile": case.profile.name,
+        "attention": case.how.attention,
+        "dropout": case.how.dropout,
+        "overlap": case.overlap,
+    }
+    if not case.training:
+        data["implementation"]["memory_fraction"] = case.memory_fraction
+    data["assumptions"] = {
+        "reserve": case.reserve_bytes,
+        "price_per_hour": case.price_per_hour,
+        "electricity_price": case.electricity_price,
+        "currency": case.currency,
+        "pue": case.pue,
+    }
+    return data
+
+
+_OPTIONAL = ("gradients", "main_gradients", "master_weights")

@@ -1,0 +1,317 @@
+"""The one strict converter between plain data (TOML, JSON, dicts) and the package's values.
+
+Strict means: no value is bent into another type, no unknown key is passed over,
+every fault of the input is reported at once, each with the path of its field.
+
+An attrs field may carry, as metadata, the ``key`` it has in a file (``memory`` for ``memory_bytes``).
+A field typed with one of the quantity types below also takes a string with a unit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NewType, TypeVar
+
+import attrs
+import cattrs
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from suanli import units
+from suanli.errors import InvalidInputError, clip, near
+
+T = TypeVar("T")
+
+Count = NewType("Count", int)
+Bytes = NewType("Bytes", int)
+BytesPerSecond = NewType("BytesPerSecond", float)
+FlopsPerSecond = NewType("FlopsPerSecond", float)
+Seconds = NewType("Seconds", float)
+Watts = NewType("Watts", float)
+Hertz = NewType("Hertz", float)
+Ratio = NewType("Ratio", float)
+Currency = NewType("Currency", float)
+
+DIMENSIONS: dict[Any, str] = {
+    Count: "count",
+    Bytes: "bytes",
+    BytesPerSecond: "bytes/s",
+    FlopsPerSecond: "flop/s",
+    Seconds: "s",
+    Watts: "w",
+    Hertz: "hz",
+    Ratio: "ratio",
+    Currency: "currency",
+}
+"""The dimension, in the words of :mod:`suanli.units`, of each quantity type."""
+
+MAX_FILE_BYTES = 4_000_000
+"""A scenario, catalog or configuration larger than this is refused unread."""
+
+MAX_DEPTH = 40
+"""Tables nested deeper than this are refused."""
+
+
+def _quantity(dimension: str) -> Any:
+    def structure(value: Any, _: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise TypeError(f"expected a number or a quantity such as {_EXAMPLES[dimension]}, got {show(value)}")
+        number = units.parse(value, dimension)
+        if dimension in ("count", "bytes") and isinstance(number, float):
+            if not number.is_integer():
+                raise ValueError(f"expected a whole number, got {show(value)}")
+            return int(number)
+        return number if dimension in ("count", "bytes") else float(number)
+
+    return structure
+
+
+_EXAMPLES = {
+    "count": '"1.4T"',
+    "bytes": '"80 GiB"',
+    "bytes/s": '"400 Gb/s"',
+    "flop/s": '"312 TFLOP/s"',
+    "s": '"500 ms"',
+    "w": '"700 W"',
+    "hz": '"1.6 GHz"',
+    "ratio": '"45%"',
+    "currency": "2.5",
+}
+
+
+def show(value: object) -> str:
+    """A short rendering of an input value, for an error message."""
+    return clip(repr(value), 60)
+
+
+def _integer(value: Any, _: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"expected an integer, got {show(value)}")
+    return value
+
+
+def _real(value: Any, _: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"expected a number, got {show(value)}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"expected a finite number, got {show(value)}")
+    return number
+
+
+def _text(value: Any, _: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, got {show(value)}")
+    return value
+
+
+def _truth(value: Any, _: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, got {show(value)}")
+    return value
+
+
+def _is_tuple(type_: Any) -> bool:
+    return getattr(type_, "__origin__", None) is tuple and getattr(type_, "__args__", ())[-1:] == (Ellipsis,)
+
+
+def make_converter() -> cattrs.Converter:
+    """A fresh strict converter; callers that need hooks of their own start from one of these."""
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(float, _real)
+    converter.register_structure_hook(str, _text)
+    converter.register_structure_hook(bool, _truth)
+    for type_, dimension in DIMENSIONS.items():
+        converter.register_structure_hook(type_, _quantity(dimension))
+
+    def sequence(type_: Any) -> Any:
+        def structure(value: Any, _: Any) -> Any:
+            if not isinstance(value, (list, tuple)):
+                raise TypeError(f"expected a list, got {show(value)}")
+            errors, items = [], []
+            for i, item in enumerate(value):
+                try:
+                    items.append(converter.structure(item, type_.__args__[0]))
+                except Exception as exc:  # every fault is collected
+                    errors.append(_noted(exc, i))
+            if errors:
+                raise cattrs.errors.IterableValidationError("invalid list", errors, type_)
+            return tuple(items)
+
+        return structure
+
+    def table(type_: Any) -> Any:
+        overrides = _overrides(type_)
+        inner = make_dict_structure_fn(type_, converter, _cattrs_forbid_extra_keys=True, **overrides)
+
+        def structure(value: Any, cls: Any) -> Any:
+            if not isinstance(value, Mapping):
+                raise TypeError(f"expected a table, got {show(value)}")
+            return inner(value, cls)
+
+        return structure
+
+    def untable(type_: Any) -> Any:
+        overrides = _overrides(type_)
+        return make_dict_unstructure_fn(type_, converter, _cattrs_omit_if_default=True, **overrides)
+
+    converter.register_structure_hook_factory(_is_tuple, sequence)
+    converter.register_structure_hook_factory(attrs.has, table)
+    converter.register_unstructure_hook_factory(attrs.has, untable)
+    return converter
+
+
+def _overrides(type_: Any) -> dict[str, Any]:
+    """How the fields of a class are named in a file; fields bound at run time are not there."""
+    found = {}
+    for field in attrs.fields(type_):
+        if field.metadata.get("runtime"):
+            found[field.name] = override(omit=True)
+        elif "key" in field.metadata:
+            found[field.name] = override(rename=field.metadata["key"])
+    return found
+
+
+def _noted(exc: Exception, index: int) -> Exception:
+    exc.__notes__ = [
+        *getattr(exc, "__notes__", []),
+        cattrs.errors.IterableValidationNote(f"item {index}", index, Any),
+    ]
+    return exc
+
+
+def structure(
+    data: Any,
+    type_: type[T],
+    *,
+    where: str = "",
+    path: str = "",
+    converter: cattrs.Converter | None = None,
+    error: type[InvalidInputError] = InvalidInputError,
+) -> T:
+    """`data` as a `type_`.
+
+    Args:
+        data: Plain data, as TOML or JSON give it.
+        type_: An attrs class of this package.
+        where: The file or object the data is from, for the messages.
+        path: Path of `data` inside it, for the messages.
+        converter: One of :func:`make_converter`'s; a shared one by default.
+        error: What to raise.
+
+    Raises:
+        InvalidInputError: (or `error`) naming every fault with its path.
+    """
+    try:
+        return (converter or _shared()).structure(data, type_)
+    except Exception as exc:
+        raise error(explain_faults(exc, type_, path), where) from None
+
+
+_SHARED: list[cattrs.Converter] = []
+
+
+def _shared() -> cattrs.Converter:
+    if not _SHARED:
+        _SHARED.append(make_converter())
+    return _SHARED[0]
+
+
+def unstructure(value: Any) -> Any:
+    """`value` as plain data that :func:`structure` takes back."""
+    return _shared().unstructure(value)
+
+
+def explain_faults(exc: BaseException, type_: Any, path: str = "") -> list[str]:
+    """One ``path: what is wrong`` line for each fault in a converter's exception."""
+    lines = []
+    for line in cattrs.transform_error(exc, path=path or "$", format_exception=_describe):
+        message, _, at = line.rpartition(" @ ")
+        at = at.removeprefix("$.").removeprefix("$")
+        lines.append(f"{at}: {message}" if at else message)
+    return lines
+
+
+def _describe(exc: BaseException, type_: Any) -> str:
+    if isinstance(exc, cattrs.errors.ForbiddenExtraKeysError):
+        fields = attrs.fields(exc.cl) if attrs.has(exc.cl) else ()
+        known = [f.metadata.get("key", f.name) for f in fields if not f.metadata.get("runtime")]
+        return "; ".join(unknown_key(k, known) for k in sorted(exc.extra_fields, key=str))
+    if isinstance(exc, KeyError):
+        return f"required, and missing: {exc.args[0]!r}"
+    if isinstance(exc, InvalidInputError):
+        return "; ".join(exc.errors)
+    if isinstance(exc, (TypeError, ValueError)) and exc.args:
+        return str(exc.args[0])
+    return str(exc) or type(exc).__name__
+
+
+def unknown_key(key: object, known: list[str]) -> str:
+    """What to say of a key that is not among `known`."""
+    close = near(str(key), known)
+    meant = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"known: {', '.join(sorted(known))}"
+    return f"unknown key {show(key)}; {meant}"
+
+
+def read_data(path: Path, error: type[InvalidInputError] = InvalidInputError) -> dict[str, Any]:
+    """The table in a TOML or JSON file.
+
+    Raises:
+        InvalidInputError: (or `error`) where the file is missing, larger than MAX_FILE_BYTES, nested deeper
+            than MAX_DEPTH, not UTF-8, malformed, or not a table.
+    """
+    name = clip(str(path), 200)
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise error([f"{name} is a folder; give a file"])
+        if size > MAX_FILE_BYTES:
+            raise error([f"file of {size} bytes; the limit is {MAX_FILE_BYTES}"], name)
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise error([f"not UTF-8 text (byte {exc.start})"], name) from None
+    except (OSError, ValueError) as exc:
+        if isinstance(exc, InvalidInputError):
+            raise
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise error([f"cannot read {name}: {reason}"]) from None
+    return parse_data(text, json_text=path.suffix.lower() == ".json", where=name, error=error)
+
+
+def parse_data(
+    text: str, *, json_text: bool, where: str, error: type[InvalidInputError] = InvalidInputError
+) -> dict[str, Any]:
+    """The table in a TOML or JSON text; raises as :func:`read_data` does."""
+    try:
+        data = json.loads(text, parse_constant=_no_constant) if json_text else tomllib.loads(text)
+    except RecursionError:
+        raise error([f"nested deeper than {MAX_DEPTH} tables"], where) from None
+    except ValueError as exc:
+        raise error([f"not valid {'JSON' if json_text else 'TOML'}: {clip(str(exc), 200)}"], where) from None
+    if not isinstance(data, dict):
+        raise error([f"expected a table at the top, got {show(data)}"], where)
+    if _depth(data) > MAX_DEPTH:
+        raise error([f"nested deeper than {MAX_DEPTH} tables"], where)
+    return data
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number JSON allows")
+
+
+def _depth(data: Any) -> int:
+    deepest, queue = 0, [(data, 1)]
+    while queue:
+        node, level = queue.pop()
+        deepest = max(deepest, level)
+        if level > MAX_DEPTH + 1:
+            break
+        if isinstance(node, dict):
+            queue.extend((v, level + 1) for v in node.values())
+        elif isinstance(node, list):
+            queue.extend((v, level + 1) for v in node)
+    return deepest

@@ -1,0 +1,384 @@
+"""A workspace: plugins, catalog and the questions one can ask of them, isolated from every other."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from suanli import plugins as plugin_loader
+from suanli import scenarios
+from suanli.case import Case, Origin, Problem
+from suanli.catalogs import Catalog
+from suanli.errors import ScenarioError, SuanliError, UnknownNameError
+from suanli.formulas import Derivation, derivation, trace
+from suanli.hardware import Accelerator, System
+from suanli.layout import CATEGORICAL, NUMERIC, Layout
+from suanli.legal import faults
+from suanli.models import Model
+from suanli.report import SECTIONS, Basis, Memory, MemoryParts, Parameters, Report, section_of
+from suanli.resolve import complete, find_model, resolve
+from suanli.rulebook import Answer, Rule
+from suanli.scenarios import Scenario
+from suanli.layout_search import SERVING_KEYS, TRAINING_KEYS, SearchResult, search
+from suanli.stages import Stage, Step, order, run_layout
+
+PATH = "SUANLI_PATH"
+
+
+class Workspace:
+    """Plugins, catalog and paths; everything the module functions do, in isolation.
+
+    Args:
+        plugins: Modules to use as plugins instead of those installed.
+        disable: Plugins to leave out, by entry-point name.
+        paths: Folders of catalog files, besides those ``SUANLI_PATH`` names.
+    """
+
+    def __init__(
+        self,
+        plugins: Iterable[Any] | None = None,
+        disable: Collection[str] = (),
+        paths: Iterable[str | Path] = (),
+    ) -> None:
+        named = [p for p in os.environ.get(PATH, "").split(os.pathsep) if p]
+        self._plugins = plugin_loader.load(plugins, disable)
+        self._catalog = Catalog(self._plugins, [*paths, *named])
+        self._models: dict[str, Model] = {}
+        self._lock = threading.RLock()
+        self._steps: dict[tuple[str, bool], tuple[Step, ...]] = {}
+
+    def catalog(self) -> Catalog:
+        """What is installed: names, kinds, providers, sources."""
+        return self._catalog
+
+    def model(self, asked: Any) -> Model:
+        """A model by catalog name, configuration table, or path of a configuration file or its folder.
+
+        Raises:
+            UnknownNameError: With near matches.
+            ModelConfigError: With the path of every offending key.
+        """
+        return find_model(self._catalog, asked, self._models)
+
+    def accelerator(self, name: str) -> Accelerator:
+        """An accelerator by id or alias; raises UnknownNameError with near matches."""
+        return self._catalog.accelerator(name)
+
+    def system(self, name: str, accelerators: int | None = None) -> System:
+        """A system by id or alias, of so many accelerators; one node by default.
+
+        Raises:
+            UnknownNameError: With near matches.
+            SuanliError: Where its network does not join so many.
+        """
+        return self._catalog.system(name, accelerators)
+
+    def scenario(self, data: Mapping[str, Any] | Scenario) -> Scenario:
+        """A scenario from tables of fields; raises ScenarioError naming every fault."""
+        if isinstance(data, Scenario):
+            return data
+        return scenarios.build(data, axes=self._axes())
+
+    def load(self, path: str | Path) -> Scenario:
+        """A scenario from a ``.toml`` or ``.json`` file; raises ScenarioError naming every fault."""
+        return scenarios.load(path, axes=self._axes())
+
+    def estimate(self, asked: Scenario | Mapping[str, Any]) -> Report:
+        """The report of a scenario; layout fields left out, or lists, are chosen by a search.
+
+        Raises:
+            ScenarioError: For input that makes no sense. A scenario that does not fit is an answer.
+        """
+        case = resolve(self._catalog, self.scenario(asked), self._models)
+        return self._report(case, self._layout(case))
+
+    def search(
+        self,
+        asked: Scenario | Mapping[str, Any],
+        top: int = 10,
+        deadline_s: float | None = None,
+        max_layouts: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        executor: Any = None,
+    ) -> SearchResult:
+        """The best layouts that fit, by step time (training) or output tokens in a second (serving).
+
+        Args:
+            asked: A scenario; layout fields left out take every legal value, a list its values.
+            top: How many to keep.
+            deadline_s: Stop after so many seconds.
+            max_layouts: Stop after so many layouts.
+            progress: Told the number evaluated so far.
+            executor: A ``concurrent.futures`` executor to evaluate on.
+        """
+        case = resolve(self._catalog, self.scenario(asked), self._models)
+        given = self._given(case)
+        return search(
+            case,
+            self._ordered(case.kind, detail=False),
+            lambda layout: self._report(self._fresh(case), layout),
+            given=given,
+            wide=True,
+            top=max(1, top),
+            deadline_s=deadline_s,
+            max_layouts=max_layouts,
+            progress=progress,
+            executor=executor,
+        )
+
+    def explain(self, asked: Report | Scenario | Mapping[str, Any], figure: str) -> Derivation:
+        """How a figure came about, down to inputs and citations.
+
+        Args:
+            asked: A report, or a scenario to estimate.
+            figure: A dotted key such as ``"time.step_s"``.
+
+        Raises:
+            UnknownNameError: For a figure the report does not have.
+        """
+        source = asked.scenario if isinstance(asked, Report) else asked
+        case = resolve(self._catalog, self.scenario(source), self._models)
+        layout = self._layout(case)
+        case.layout = layout
+        with trace():
+            values = run_layout(self._ordered(case.kind, detail=True), case, layout)
+        shown = {k: v for k, v in values.items() if not k.startswith("_") and isinstance(v, float)}
+        key = figure.replace("memory.per_accelerator.", "memory.")
+        if key not in shown:
+            if values.get(key) is not None or key in values:
+                said = "is no number" if values.get(key) is not None else "could not be had; see the report's problems"
+                raise SuanliError(f"figure {figure!r} {said}")
+            raise UnknownNameError("figure", figure, shown)
+        return derivation(shown[key], key)
+
+    def rule(self, name: str, **inputs: Any) -> Answer:
+        """A rule of thumb's answer; raises UnknownNameError, or InvalidInputError naming every bad input."""
+        found: Rule = self._catalog.get("rule", name)
+        return found(**inputs)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule of thumb, sorted by name."""
+        return tuple(e.value for e in self._catalog.entries("rule"))
+
+    def _axes(self) -> tuple[str, ...]:
+        return tuple(e.value.field for e in self._catalog.entries("parallelism") if e.value.field not in NUMERIC)
+
+    def _fresh(self, case: Case) -> Case:
+        """A case whose notes do not run into another's."""
+        return attrs.evolve(case, origins=dict(case.origins), problems=list(case.problems))
+
+    def _ordered(self, kind: str, *, detail: bool) -> tuple[Step, ...]:
+        with self._lock:
+            if (kind, detail) not in self._steps:
+                entries = self._catalog.replaced("stage", self._catalog.entries("stage"))
+                stages: list[Stage] = [e.value for e in entries if kind in e.value.workloads]
+                targets = None if detail else (SERVING_KEYS if kind == "serve" else TRAINING_KEYS)
+                self._steps[kind, detail] = order(stages, targets, detail=detail, axes=self._axes())
+            return self._steps[kind, detail]
+
+    def _given(self, case: Case) -> dict[str, tuple[Any, ...]]:
+        """The layout fields asked for, each value of one axis held against the axis's own rule."""
+        given = case.scenario.layout.given()
+        wrong = []
+        only = ("attention_data", "replicas") if case.training else ("data", "micro_batch", "virtual_stages", "zero", "recompute")
+        for field in only:
+            if any(v not in (1, 0, "none") for v in given.get(field, ())):
+                wrong.append(f"layout.{field}: has no meaning for {case.kind}")
+        for field, rule in case.axes.items():
+            values = given.get(field, ())
+            bad = [f for v in values for f in rule.faults(v, case.model)]
+            if values and len(bad) >= len(values):
+                wrong += [f"layout.{field}: {b}" for b in bad]
+        unknown = [s for s in given.get("schedule", ()) if s not in case.schedules]
+        wrong += [
+            f"layout.schedule: {UnknownNameError('pipeline schedule', s, case.schedules)}" for s in unknown
+        ]
+        if wrong:
+            raise ScenarioError(wrong)
+        return given
+
+    def _layout(self, case: Case) -> Layout:
+        """The layout of a case: as given, or the best found over what is left open; origins are noted."""
+        given = self._given(case)
+        for field in given:
+            case.origins[f"layout.{field}"] = Origin(origin="given" if len(given[field]) == 1 else "chosen")
+        fixed = self._complete(case, given)
+        if fixed is not None:
+            wrong = list(faults(case, fixed))
+            if wrong:
+                raise ScenarioError(wrong)
+            return fixed
+        steps = self._ordered(case.kind, detail=False)
+        found = search(case, steps, lambda _: None, given=given, wide=False, top=1)  # type: ignore[arg-type, return-value]
+        if not found.plans:
+            wider = search(case, steps, lambda _: None, given=given, wide=True, top=1, max_layouts=2_000_000)  # type: ignore[arg-type, return-value]
+            found = wider if wider.evaluated else found
+        best = found.plans[0] if found.plans else found.closest
+        if best is None:
+            raise ScenarioError(self._no_layout(case, given))
+        why = f"the best of {found.evaluated} legal layouts" if found.plans else (
+            f"none of {found.evaluated} legal layouts fits; this one needs the least memory"
+        )
+        for field in (*NUMERIC, *CATEGORICAL):
+            if f"layout.{field}" not in given and f"layout.{field}" not in case.origins:
+                case.origins[f"layout.{field}"] = Origin(origin="chosen", why=why)
+        return best.layout
+
+    def _complete(self, case: Case, given: dict[str, tuple[Any, ...]]) -> Layout | None:
+        """The layout, where what is given and plain defaults leave nothing to choose."""
+        if any(len(v) > 1 for v in given.values()):
+            return None
+        chosen = {k: v[0] for k, v in given.items()}
+        needed = ("tensor", "pipeline") + (("micro_batch", "recompute", "zero") if case.training else ())
+        if any(f not in chosen for f in needed):
+            return None
+        plain: dict[str, Any] = {"context": 1, "expert": 1, "attention_data": 1}
+        plain["schedule"] = "interleaved" if chosen.get("virtual_stages", 1) > 1 else "1f1b"
+        plain["sequence_parallel"] = case.training and case.profile.sequence_parallel
+        merged = plain | chosen
+        merged.setdefault("expert_tensor", merged["tensor"] if merged["expert"] == 1 and self._has_experts(case) else 1)
+        free = "data" if case.training else "replicas"
+        if free not in merged:
+            used = merged["tensor"] * merged["pipeline"] * merged["context"] * merged["attention_data"]
+            for field in self._axes():
+                used *= merged.get(field, 1)
+            merged[free] = max(1, case.system.accelerators // used)
+        for field in (*NUMERIC, *CATEGORICAL):
+            case.origins.setdefault(f"layout.{field}", Origin(origin="default"))
+        extra = tuple((f, merged.pop(f)) for f in self._axes() if f in merged)
+        return Layout(**merged, extra=extra)
+
+    def _has_experts(self, case: Case) -> bool:
+        return case.model.parameters.by_group.get("experts", 0) > 0
+
+    def _no_layout(self, case: Case, given: dict[str, tuple[Any, ...]]) -> list[str]:
+        """Why no layout is legal: the faults of the simplest one that has what was given."""
+        simple: dict[str, Any] = {f: v[0] for f, v in given.items() if f in (*NUMERIC, *CATEGORICAL)}
+        free = "data" if case.training else "replicas"
+        if free not in simple:
+            used = 1
+            for f in ("tensor", "pipeline", "context", "attention_data"):
+                used *= simple.get(f, 1)
+            simple[free] = max(1, case.system.accelerators // used)
+        found = list(faults(case, Layout(**simple)))
+        where = f"{case.model.name} on {case.system.accelerators} x {case.device.id}"
+        return found or [f"layout: no legal layout of {where} has what was given; leave more fields open"]
+
+    def _report(self, case: Case, layout: Layout) -> Report:
+        case.layout = layout
+        steps = self._ordered(case.kind, detail=True)
+        values = run_layout(steps, case, layout)
+        public = {k: v for k, v in values.items() if not k.startswith("_")}
+        memory = self._memory(case, values)
+        count = case.model.parameters
+        sections = {name: section_of(cls, name, public) for name, cls in SECTIONS.items()}
+        sections["serving"] = None if case.training else sections["serving"]
+        sections["run"] = sections["run"] if case.training else None
+        known = {f"{n}.{f.name}" for n, cls in SECTIONS.items() for f in attrs.fields(cls)}
+        extra = {k: v for k, v in public.items() if k not in known and not k.startswith("memory.")}
+        self._check(case, memory)
+        return Report(
+            versions=self._versions(case),
+            kind=case.kind,
+            scenario=complete(case, layout),
+            origins=dict(case.origins),
+            layout=layout,
+            parameters=Parameters(total=int(count.total), active=count.active, by_group=dict(count.by_group)),  # type: ignore[arg-type]
+            memory=memory,
+            extra=extra,
+            basis=self._basis(case, steps, public),
+            problems=tuple(case.problems),
+            **sections,
+        )
+
+    def _memory(self, case: Case, values: Mapping[str, Any]) -> Memory:
+        parts = {f.name: float(values.get(f"memory.{f.name}", 0.0)) for f in attrs.fields(MemoryParts)}
+        parts["reserve_bytes"] = float(values.get("_serve.reserve_bytes", case.reserve_bytes))
+        stages = []
+        for row in values.get("memory.stages", ()):
+            found = {k: v for k, v in row if k != "total_bytes"}
+            stages.append(MemoryParts(**found, reserve_bytes=float(case.reserve_bytes)))
+        return Memory(
+            per_accelerator=MemoryParts(**parts),
+            stages=tuple(stages),
+            capacity_bytes=float(case.device.capacity_bytes),
+            fits=bool(values["memory.fits"]),
+        )
+
+    def _check(self, case: Case, memory: Memory) -> None:
+        """Add what does not fit, and what the plugins' checks find."""
+        if not memory.fits:
+            need, have = memory.per_accelerator.total_bytes, memory.capacity_bytes
+            case.problems.append(
+                Problem(
+                    code="does-not-fit",
+                    severity="error",
+                    message=f"a rank needs {need / 1e9:.1f} GB, {case.device.id} has {have / 1e9:.1f} GB",
+                    hint="more accelerators, more recompute, a narrower precision, or a smaller batch",
+                )
+            )
+        for provider, problem in self._plugins.collect("suanli_check", scenario=case, catalog=self._catalog):
+            if isinstance(problem, Problem):
+                case.problems.append(problem)
+            else:
+                self._plugins.fault(provider, f"suanli_check gave a {type(problem).__name__} where a Problem belongs")
+
+    def _basis(self, case: Case, steps: tuple[Step, ...], public: Mapping[str, Any]) -> dict[str, Basis]:
+        fitted = case.device.kernels is not None and case.device.kernels.rung == "calibrated"
+        found: dict[str, Basis] = {}
+        for step in steps:
+            stage = step.stage
+            rung = "analytic" if stage.rung == "calibrated" and not fitted else stage.rung
+            band = stage.band if fitted else stage.wide_band
+            basis = Basis(
+                rung=rung,
+                provider=self._provider(stage.name),
+                band=band or None,
+                evidence=stage.evidence or "not judged against measurements yet",
+                source=stage.source,
+            )
+            found |= {k: basis for k in stage.gives if k in public}
+        return found
+
+    def _provider(self, stage: str) -> str:
+        return f"{stage}: {self._catalog.entry('stage', stage).provider}"
+
+    def _versions(self, case: Case) -> dict[str, Any]:
+        found = {"suanli": _version(), "plugins": {p.plugin: p.version for p in self._plugins.loaded}}
+        models = [m for m in (case.device.kernels, case.system.exchanges) if m is not None]
+        return found | {"calibrations": {m.name: _digest(m) for m in models}}
+
+
+@functools.cache
+def _version() -> str:
+    try:
+        return metadata.version("suanli")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(model: Any) -> str:
+    return hashlib.sha256(repr(model).encode()).hexdigest()[:12]
+
+
+_DEFAULT: list[Workspace] = []
+_LOCK = threading.Lock()
+
+
+def default() -> Workspace:
+    """The workspace behind the module functions, made when first asked for."""
+    with _LOCK:
+        if not _DEFAULT:
+            _DEFAULT.append(Workspace())
+        return _DEFAULT[0]
+
+

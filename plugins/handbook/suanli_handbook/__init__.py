@@ -1,0 +1,1 @@
+"""The field's rules of thumb, named and cited."""

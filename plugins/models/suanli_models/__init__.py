@@ -1,0 +1,1 @@
+"""Model families, and the reader of Hugging Face configurations."""

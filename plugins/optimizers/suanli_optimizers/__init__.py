@@ -1,0 +1,1 @@
+"""Optimizer rules: states, FLOPs and traffic."""

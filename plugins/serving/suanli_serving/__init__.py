@@ -1,0 +1,1 @@
+"""Serving stages: cache, memory, prefill, decode and a batch that stays together."""

@@ -1,0 +1,115 @@
+"""The key-value cache and the memory of one rank of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from suanli import Case, Number, ceil, floor, formula, maximum, minimum, total, where
+from suanli.figures import weights
+from suanli.operators import cache_tokens
+from suanli.tensors import KV_SEQUENCE
+
+CHUNK_TOKENS = 8192.0
+"""Tokens an engine passes through the model at once, at most (vLLM's default for long prompts)."""
+
+
+@formula(unit="bytes", source="Kwon et al. 2023, PagedAttention, sec. 3: every layer's keys and values of every token")
+def request_cache_bytes(*, per_layer_bytes: Number, layers: Number) -> Number:
+    """Bytes of cache one request needs on a rank, for one kind of layer."""
+    return per_layer_bytes * layers
+
+
+@formula(unit="requests", source="definition")
+def cached_requests(*, free_bytes: Number, request_bytes: Number) -> Number:
+    """Requests whose cache fits in what weights leave free."""
+    return floor(maximum(free_bytes, 0.0) / maximum(request_bytes, 1.0))
+
+
+@formula(unit="bytes", source="definition")
+def serving_total_bytes(*, weights: Number, kv_cache: Number, workspace: Number, reserve: Number) -> Number:
+    """Bytes a rank needs while it answers its requests."""
+    return weights + kv_cache + workspace + reserve
+
+
+def engine_batch(case: Case, layout: Any) -> Number:
+    """Requests one engine answers at a time."""
+    if case.batch is not None:
+        return float(case.batch) + 0.0 * layout.replicas
+    return ceil(float(case.concurrency or 1) / layout.replicas)
+
+
+def pass_batch(case: Case, layout: Any) -> Number:
+    """Requests in one pass of one rank: divided over attention ranks, and over the stages of a full pipeline."""
+    return maximum(ceil(engine_batch(case, layout) / (layout.attention_data * layout.pipeline)), 1.0)
+
+
+def stage_layers(case: Case, layout: Any) -> tuple[Number, ...]:
+    """Layers of each kind on the fullest pipeline stage."""
+    return tuple(ceil(float(n) / layout.pipeline) for _, n in case.model.kinds)
+
+
+def cache_bytes_of(case: Case, layout: Any, tokens: float) -> Number:
+    """Bytes of cache one request of so many tokens needs on a rank."""
+    at = case.local(layout, batch=1.0, sequence=1.0, kv_tokens=tokens)
+    terms: dict[str, Number] = {}
+    for (block, _), layers in zip(case.model.kinds, stage_layers(case, layout), strict=True):
+        each: Number = 0.0
+        for op in block.operators:
+            length = cache_tokens(op, tokens)
+            for tensor in op.cached:
+                size: Number = case.stored["cache"]
+                for dim in tensor.dims:
+                    size = size * (length if dim.role == KV_SEQUENCE else at.size(dim))
+                each = each + size
+        terms[f"{block.name}.{len(terms)}"] = request_cache_bytes(per_layer_bytes=each, layers=layers)
+    return total("request_cache_bytes", "bytes", terms) / layout.context
+
+
+def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Memory of one rank: weights, cache of its requests, transient activations."""
+    chunk = minimum(float(case.prompt) * pass_batch(case, layout), CHUNK_TOKENS)
+    at = case.local(layout, batch=1.0, sequence=chunk, kv_tokens=float(case.prompt))
+    held: dict[str, Number] = {}
+    widest: Number = 0.0
+    ends: dict[str, Number] = {}
+    layers = stage_layers(case, layout)
+    parts = case.model.parts
+    for i, (block, _) in enumerate(parts):
+        own = weights(case, block, at)
+        size = (own.dense + own.expert) * case.stored[case.recipe.weights]
+        if 0 < i < len(parts) - 1:
+            held[f"layers.{i - 1}"] = size * layers[i - 1]
+            for op in block.operators:
+                live: Number = 0.0
+                for tensor in (*op.reads, *op.writes):
+                    live = live + at.gathered(tensor)
+                widest = maximum(widest, live)
+        else:
+            ends[block.name] = size
+    # One stage holds both ends; with more, the fuller end decides.
+    first, last = ends.values()
+    held["ends"] = where(layout.pipeline > 1.0, maximum(first, last), first + last)
+    resident = total("weights_bytes", "bytes", held)
+
+    request = cache_bytes_of(case, layout, float(case.prompt + case.output))
+    capacity = float(case.device.capacity_bytes)
+    reserve = capacity * (1.0 - case.memory_fraction) + float(case.reserve_bytes)
+    requests = ceil(engine_batch(case, layout) / layout.attention_data)
+    cache = request * requests
+    whole = serving_total_bytes(weights=resident, kv_cache=cache, workspace=widest, reserve=reserve)
+    free = capacity - resident - widest - reserve
+    most = cached_requests(free_bytes=free, request_bytes=request)
+    per_token = request / float(case.prompt + case.output)
+    tokens = floor(maximum(free, 0.0) / maximum(per_token, 1e-9))
+    engines = layout.attention_data * layout.replicas
+    return {
+        "memory.weights_bytes": resident,
+        "memory.kv_cache_bytes": cache,
+        "memory.workspace_bytes": widest,
+        "memory.total_bytes": whole,
+        "memory.fits": whole <= capacity,
+        "serving.max_concurrency": most * engines,
+        "serving.kv_cache_tokens": tokens * engines,
+        "_serve.reserve_bytes": reserve,
+    }

@@ -1,0 +1,77 @@
+"""Prefill and decode: seconds of one pass through the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from suanli import Case, Number, formula, maximum, total
+from suanli.figures import pass_time
+from suanli_serving.cache import pass_batch
+
+
+class Pass(NamedTuple):
+    """Seconds of one pass through every stage of an engine."""
+
+    compute_s: Number
+    communication_s: Number
+    total_s: Number
+
+
+@formula(unit="s", source="Pope et al. 2022, Efficiently scaling transformer inference, sec. 3")
+def pass_s(*, compute_s: Number, communication_s: Number, overhead_s: float) -> Number:
+    """Seconds of one pass: kernels, exchanges, and what the host adds."""
+    return compute_s + communication_s + overhead_s
+
+
+def _through(case: Case, layout: Any, *, sequence: float, kv_tokens: float, phase: str) -> Pass:
+    batch = pass_batch(case, layout)
+    at = case.local(layout, batch=batch, sequence=sequence, kv_tokens=kv_tokens, phase=phase)
+    # Only the last position of each request is turned into logits.
+    end = case.local(layout, batch=batch, sequence=layout.context * 1.0, kv_tokens=kv_tokens, phase=phase)
+    compute: dict[str, Number] = {}
+    shown: dict[str, Number] = {}
+    head = case.model.head
+    for block, times in case.model.parts:
+        operators = tuple(op for op in block.operators if op.group != "loss")
+        one = pass_time(case, layout, _without_loss(block, operators), end if block is head else at, "forward")
+        name = f"{block.name}.{len(compute)}"
+        compute[name] = one.compute_s * float(times)
+        exposed: Number = 0.0
+        for seconds in one.exposed_s:
+            exposed = exposed + seconds
+        shown[name] = exposed * float(times)
+    shown["pipeline"] = _hand_over(case, layout, at)
+    a = total(f"{phase}_compute_s", "s", compute)
+    b = total(f"{phase}_communication_s", "s", shown)
+    return Pass(a, b, pass_s(compute_s=a, communication_s=b, overhead_s=case.profile.step_overhead_s))
+
+
+def _without_loss(block: Any, operators: tuple[Any, ...]) -> Any:
+    import attrs
+
+    return block if len(operators) == len(block.operators) else attrs.evolve(block, operators=operators)
+
+
+def _hand_over(case: Case, layout: Any, at: Any) -> Number:
+    """Seconds activations travel between stages, once for each boundary."""
+    model = case.system.exchanges
+    assert model is not None
+    stream = case.model.layers[0].operators[0].reads[0]
+    ranks, stride = case.axes["pipeline"].group("pipeline", layout)
+    one = model.time_s("p2p", bytes=at.held(stream), ranks=ranks, stride=stride, system=case.system)
+    return one * maximum(layout.pipeline - 1.0, 0.0)
+
+
+def prefill(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The prompts of a batch, the part found in the cache left out."""
+    fresh = max(1.0, round(case.prompt * (1.0 - case.prefix_hit_ratio)))
+    one = _through(case, layout, sequence=float(fresh), kv_tokens=float(case.prompt), phase="prefill")
+    return {"_serve.prefill": one, "time.prefill_s": one.total_s}
+
+
+def decode(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """One more token for every request, half of its output written."""
+    middle = case.prompt + case.output / 2.0
+    one = _through(case, layout, sequence=1.0, kv_tokens=middle, phase="decode")
+    return {"_serve.decode": one, "time.decode_s": one.total_s}

@@ -1,0 +1,87 @@
+"""The serving stages with what each needs, gives and reads, and the engines' profiles."""
+
+from __future__ import annotations
+
+from suanli import Profile, Stage
+from suanli_serving.cache import memory
+from suanli_serving.figures import STATIC, bound, serving
+from suanli_serving.passes import decode, prefill
+
+KINDS = ("serve",)
+READS = (
+    "tensor", "context", "pipeline", "expert", "expert_tensor", "data", "attention_data", "replicas", "sequence_parallel",
+)
+FIGURES = (
+    "ttft_s", "tpot_s", "latency_s", "output_tokens_per_s", "output_tokens_per_s_per_accelerator",
+    "requests_per_s", "batch",
+)
+
+STAGES = (
+    Stage(
+        name="serving-memory",
+        workloads=KINDS,
+        gives=(
+            "memory.weights_bytes", "memory.kv_cache_bytes", "memory.workspace_bytes", "memory.total_bytes",
+            "memory.fits", "serving.max_concurrency", "serving.kv_cache_tokens", "_serve.reserve_bytes",
+        ),
+        reads=READS,
+        divided=True,
+        run=memory,
+        source="Kwon et al. 2023, PagedAttention",
+    ),
+    Stage(
+        name="serving-prefill",
+        workloads=KINDS,
+        gives=("_serve.prefill", "time.prefill_s"),
+        reads=READS,
+        divided=True,
+        run=prefill,
+        rung="calibrated",
+        source="Pope et al. 2022",
+    ),
+    Stage(
+        name="serving-decode",
+        workloads=KINDS,
+        gives=("_serve.decode", "time.decode_s"),
+        reads=READS,
+        divided=True,
+        run=decode,
+        rung="calibrated",
+        source="Pope et al. 2022",
+    ),
+    Stage(
+        name="serving-batch",
+        workloads=KINDS,
+        needs=("time.prefill_s", "time.decode_s"),
+        gives=(*(f"serving.{f}" for f in FIGURES), "throughput.tokens_per_s"),
+        reads=READS,
+        run=serving,
+        rung="calibrated",
+        source=STATIC,
+    ),
+    Stage(
+        name="serving-bound",
+        workloads=KINDS,
+        needs=("_serve.decode", "serving.max_concurrency"),
+        gives=("serving.bound", "flops.prefill_flops", "flops.decode_flops", "flops.convention"),
+        reads=READS,
+        divided=True,
+        run=bound,
+        detail=True,
+        source="the largest part of a decode step",
+    ),
+)
+
+PROFILES = (
+    Profile(name="vllm", kind="serving", memory_fraction=0.9, sequence_parallel=False, source="vllm-project/vllm"),
+    Profile(name="sglang", kind="serving", memory_fraction=0.88, sequence_parallel=False, source="sgl-project/sglang"),
+    Profile(
+        name="tensorrt-llm", kind="serving", memory_fraction=0.9, sequence_parallel=False, aliases=("trtllm",),
+        source="NVIDIA/TensorRT-LLM",
+    ),
+    Profile(name="mindie", kind="serving", memory_fraction=0.9, sequence_parallel=False, source="Huawei MindIE"),
+    Profile(
+        name="transformers-generate", kind="serving", attention="eager", fused=False, overlap=False,
+        sequence_parallel=False, memory_fraction=1.0, source="huggingface/transformers",
+    ),
+)

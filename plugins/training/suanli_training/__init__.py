@@ -1,0 +1,1 @@
+"""Training stages: parameters, memory, step time, throughput and the run."""

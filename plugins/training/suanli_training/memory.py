@@ -1,0 +1,165 @@
+"""Memory of the worst rank, and of every pipeline stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from suanli import Case, Number, formula, maximum, total, where
+from suanli_training.blocks import TrainedBlock
+from suanli_training.placement import StageLoad, stage_loads
+
+ZERO = "Rajbhandari et al. 2020, ZeRO, sec. 3 and 5"
+PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "workspace")
+
+
+@formula(unit="bytes", source=ZERO)
+def state_bytes(
+    *, dense: Number, expert: Number, bytes_each: Number, dense_shards: Number, expert_shards: Number
+) -> Number:
+    """Bytes of one kind of training state on a rank, its dense and its expert part each divided over its copies."""
+    return (dense / dense_shards + expert / expert_shards) * bytes_each
+
+
+@formula(unit="bytes", source="Korthikanti et al. 2022, eq. 2 and sec. 4.2.3")
+def activation_bytes(*, layers_bytes: Number, embedding_bytes: Number, in_flight: Number) -> Number:
+    """Bytes kept for backward passes that are still to come, of every micro batch in flight."""
+    return (layers_bytes + embedding_bytes) * in_flight
+
+
+@formula(unit="bytes", source="definition")
+def memory_total_bytes(
+    *,
+    weights: Number,
+    gradients: Number,
+    optimizer: Number,
+    activations: Number,
+    logits: Number,
+    workspace: Number,
+    reserve: Number,
+) -> Number:
+    """Bytes a rank needs at its peak."""
+    return weights + gradients + optimizer + activations + logits + workspace + reserve
+
+
+def micro_batches(case: Case, layout: Any) -> Number:
+    """Micro batches one pipeline works through in a step."""
+    return float(case.global_batch) / (layout.data * layout.micro_batch)
+
+
+def per_layer(load: StageLoad, blocks: tuple[TrainedBlock, ...], pick: Any) -> dict[str, Number]:
+    """A figure of each part of the model, times how often the stage holds it."""
+    terms = {"embedding": load.first * pick(blocks[0])}
+    for k, count in enumerate(load.layers):
+        terms[f"layers.{k}"] = count * pick(blocks[1 + k])
+    terms["head"] = load.last * pick(blocks[-1])
+    return terms
+
+
+def stage_memory(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...], load: StageLoad) -> dict[str, Number]:
+    """Each part of the memory of one pipeline stage."""
+    recipe, stored = case.recipe, case.stored
+    data = case.axes["data"]
+    copies, _ = data.group("dense", layout)
+    expert_copies, _ = data.group("expert", layout)
+    dense_by = data.shards(zero=layout.zero, ranks=copies)
+    expert_by = data.shards(zero=layout.zero, ranks=maximum(expert_copies, 1.0))
+
+    tied = where(layout.pipeline > 1.0, load.last * blocks[-1].weights.tied, 0.0)
+    dense = total("dense_parameters", "parameters", per_layer(load, blocks, lambda b: b.weights.dense)) + tied
+    expert = total("expert_parameters", "parameters", per_layer(load, blocks, lambda b: b.weights.expert))
+    states = _states(case, blocks)
+    gradient = sum_of(stored, recipe.gradients, recipe.main_gradients)
+    update = sum_of(stored, recipe.master_weights) + states * sum_of(stored, recipe.optimizer_states)
+
+    schedule = case.schedules[layout.schedule]
+    in_flight = schedule.in_flight(
+        stage=load.index,
+        stages=layout.pipeline,
+        micro_batches=micro_batches(case, layout),
+        chunks=layout.virtual_stages,
+    )
+    layers = {f"layers.{k}": n * blocks[1 + k].kept_bytes for k, n in enumerate(load.layers)}
+    remade: Number = 0.0
+    for block in blocks[1:-1]:
+        remade = maximum(remade, block.remade_bytes)
+    # ZeRO 3 gathers a layer while the one before it computes: two whole layers at a time.
+    largest: Number = 0.0
+    for block in blocks[1:-1]:
+        largest = maximum(largest, block.weights.dense + block.weights.expert)
+    gathered = where(layout.zero >= 3.0, 2.0 * largest * stored[recipe.weights], 0.0)
+    return {
+        "weights": state_bytes(
+            dense=dense,
+            expert=expert,
+            bytes_each=stored[recipe.weights],
+            dense_shards=dense_by.weights,
+            expert_shards=expert_by.weights,
+        ),
+        "gradients": state_bytes(
+            dense=dense,
+            expert=expert,
+            bytes_each=gradient,
+            dense_shards=dense_by.gradients,
+            expert_shards=expert_by.gradients,
+        ),
+        "optimizer": state_bytes(
+            dense=dense,
+            expert=expert,
+            bytes_each=update,
+            dense_shards=dense_by.optimizer,
+            expert_shards=expert_by.optimizer,
+        ),
+        "activations": activation_bytes(
+            layers_bytes=total("layers_kept_bytes", "bytes", layers),
+            embedding_bytes=load.first * blocks[0].kept_bytes,
+            in_flight=in_flight,
+        ),
+        "logits": load.last * blocks[-1].kept_bytes,
+        "workspace": remade + gathered,
+    }
+
+
+def _states(case: Case, blocks: tuple[TrainedBlock, ...]) -> float:
+    """State elements of one parameter, averaged over the model."""
+    weighed = [(b.weights.states, block) for b, block in zip(blocks, case.model.parts, strict=True)]
+    elements = sum(sum(p.elements for p in block.parameters) * n for _, (block, n) in weighed)
+    states = sum(s * sum(p.elements for p in block.parameters) * n for s, (block, n) in weighed)
+    return states / elements if elements else 0.0
+
+
+def sum_of(stored: Mapping[str, float], *formats: str | None) -> float:
+    """Bytes of one element in each of some formats together; None counts nothing."""
+    size = 0.0
+    for name in formats:
+        size = size + (stored[name] if name else 0.0)
+    return size
+
+
+def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Memory of the pipeline stage that needs the most."""
+    blocks: tuple[TrainedBlock, ...] = given["_train.blocks"]
+    worst: dict[str, Number] = {}
+    for load in given["_train.stages"]:
+        parts = stage_memory(case, layout, blocks, load)
+        parts["total"] = memory_total_bytes(**parts, reserve=float(case.reserve_bytes))
+        if not worst:
+            worst = parts
+            continue
+        more = parts["total"] > worst["total"]
+        worst = {k: where(more, v, worst[k]) for k, v in parts.items()}
+    found = {f"memory.{k}_bytes": v for k, v in worst.items()}
+    capacity = float(case.device.capacity_bytes)
+    return found | {"memory.fits": worst["total"] <= capacity}
+
+
+def memory_by_stage(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Each part of the memory of every pipeline stage, in order."""
+    model = case.model
+    loads = stage_loads(model.pattern, len(model.kinds), int(layout.pipeline), int(layout.virtual_stages))
+    rows = []
+    for load in loads:
+        parts = stage_memory(case, layout, given["_train.blocks"], load)
+        parts["total"] = memory_total_bytes(**parts, reserve=float(case.reserve_bytes))
+        rows.append(tuple((f"{k}_bytes", float(v)) for k, v in parts.items()))
+    return {"memory.stages": tuple(rows)}

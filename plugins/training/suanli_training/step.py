@@ -1,0 +1,197 @@
+"""Seconds of one optimizer step, and what they are spent on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from suanli import Case, Kernel, Number, StepExchange, elementwise, formula, maximum, total, where
+from suanli.optimizer import step_bytes
+from suanli_training.blocks import TrainedBlock
+from suanli_training.memory import micro_batches, per_layer, sum_of
+from suanli_training.placement import StageLoad
+
+NARAYANAN = "Narayanan et al. 2021, Efficient large-scale language model training, sec. 2.2 and 3"
+
+
+AXES = ("tensor", "context", "expert", "data", "pipeline")
+"""Axes with a figure of their own; those plugins add are summed."""
+
+
+@formula(unit="s", source=NARAYANAN)
+def all_passes_s(*, micro_batches: Number, one_s: Number) -> Number:
+    """Seconds of one kind of work for every micro batch of a step, on the slowest stage."""
+    return micro_batches * one_s
+
+
+@formula(unit="s", source="Li et al. 2020, PyTorch distributed, sec. 3.2: buckets leave as soon as they are full")
+def exposed_s(*, exchange_s: Number, cover_s: Number, parts: Number) -> Number:
+    """Seconds of an exchange in `parts` that outlast the pass they hide behind; the last part never hides."""
+    return maximum(exchange_s - cover_s, exchange_s / parts)
+
+
+@formula(unit="s", source=NARAYANAN)
+def step_s(
+    *,
+    forward_s: Number,
+    backward_s: Number,
+    recompute_s: Number,
+    exposed_communication_s: Number,
+    bubble_s: Number,
+    optimizer_s: Number,
+) -> Number:
+    """Seconds of one optimizer step."""
+    return forward_s + backward_s + recompute_s + exposed_communication_s + bubble_s + optimizer_s
+
+
+def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The step's time and its parts: the slowest stage's work, the others' as the bubble."""
+    blocks: tuple[TrainedBlock, ...] = given["_train.blocks"]
+    m = micro_batches(case, layout)
+    hand_over = _hand_over(case, layout, given["_train.boundary_bytes"])
+    slowest = _slowest(case, given["_train.stages"], blocks, hand_over)
+
+    passes = {k: all_passes_s(micro_batches=m, one_s=slowest[k]) for k in ("forward", "backward", "recompute")}
+    exposed = {a: all_passes_s(micro_batches=m, one_s=slowest[f"exposed.{a}"]) for a in case.axes}
+    exposed["data"] = exposed.get("data", 0.0) + _state_exchanges(case, layout, slowest, m)
+    exposed["pipeline"] = exposed.get("pipeline", 0.0) + all_passes_s(micro_batches=m, one_s=hand_over)
+
+    whole = _whole(case, blocks) + hand_over * layout.pipeline
+    bubble = case.schedules[layout.schedule].bubble_s(
+        slowest_s=slowest["one"], total_s=whole, stages=layout.pipeline, chunks=layout.virtual_stages
+    )
+    optimizer = _optimizer_s(case, layout, slowest)
+    communication = total("exposed_communication_s", "s", exposed)
+    for axis in AXES:
+        exposed.setdefault(axis, 0.0)
+    return {
+        "time.forward_s": passes["forward"],
+        "time.backward_s": passes["backward"],
+        "time.recompute_s": passes["recompute"],
+        "time.optimizer_s": optimizer,
+        "time.bubble_s": bubble,
+        "time.exposed_communication_s": communication,
+        **{f"time.exposed_{a}_s": exposed.pop(a) for a in AXES},
+        "time.exposed_other_s": total("exposed_other_s", "s", exposed),
+        "time.step_s": step_s(
+            forward_s=passes["forward"],
+            backward_s=passes["backward"],
+            recompute_s=passes["recompute"],
+            exposed_communication_s=communication,
+            bubble_s=bubble,
+            optimizer_s=optimizer,
+        ),
+    }
+
+
+def _times(case: Case, block: TrainedBlock) -> dict[str, Number]:
+    """Seconds of one micro batch through a block, by what they are spent on; ``one`` is their sum."""
+    found = {
+        "forward": block.forward.compute_s,
+        "backward": block.backward.compute_s,
+        "recompute": block.recompute.compute_s,
+    }
+    for i, axis in enumerate(case.axes):
+        found[f"exposed.{axis}"] = (
+            block.forward.exposed_s[i] + block.backward.exposed_s[i] + block.recompute.exposed_s[i]
+        )
+    one: Number = 0.0
+    for seconds in found.values():
+        one = one + seconds
+    return found | {"one": one, "dense": block.weights.dense, "expert": block.weights.expert}
+
+
+def _slowest(
+    case: Case, loads: tuple[StageLoad, ...], blocks: tuple[TrainedBlock, ...], hand_over: Number
+) -> dict[str, Number]:
+    """What the slowest of the stages spends on one micro batch; the most parameters any of them holds."""
+    timed = [_times(case, b) for b in blocks]
+    names = {"forward": "forward_s", "backward": "backward_s", "recompute": "recompute_s"}
+    slowest: dict[str, Number] = {}
+    for load in loads:
+        here: dict[str, Number] = {}
+        for key in timed[0]:
+            terms = per_layer(load, tuple(timed), lambda t, key=key: t[key])  # type: ignore[arg-type, misc]
+            here[key] = total(f"stage_{names.get(key, key)}", "s", terms)
+        layers: Number = 0.0
+        for count in load.layers:
+            layers = layers + count
+        here |= {"one": here["one"] + hand_over, "layers": maximum(layers, 1.0)}
+        if not slowest:
+            slowest = here
+            continue
+        slower = here["one"] > slowest["one"]
+        heaviest = {k: maximum(here[k], slowest[k]) for k in ("dense", "expert")}
+        slowest = {k: where(slower, v, slowest[k]) for k, v in here.items()} | heaviest
+    return slowest
+
+
+def _whole(case: Case, blocks: tuple[TrainedBlock, ...]) -> Number:
+    """Seconds of one micro batch through every stage."""
+    terms = {}
+    for i, (block, (_, times)) in enumerate(zip(blocks, case.model.parts, strict=True)):
+        terms[f"part.{i}"] = _times(case, block)["one"] * float(times)
+    return total("pipeline_s", "s", terms)
+
+
+def _hand_over(case: Case, layout: Any, boundary_bytes: Number) -> Number:
+    """Seconds a stage spends handing one micro batch on and its gradient back, for each of its chunks."""
+    ranks, stride = case.axes["pipeline"].group("pipeline", layout)
+    model = case.system.exchanges
+    assert model is not None
+    one = model.time_s("p2p", bytes=boundary_bytes, ranks=ranks, stride=stride, system=case.system)
+    # With several chunks a stage computes one while another travels.
+    hidden = case.overlap and case.schedules[layout.schedule].chunked
+    return where(layout.virtual_stages > 1.0, 0.0 if hidden else 1.0, 1.0) * 2.0 * one * layout.virtual_stages
+
+
+def _state_exchanges(case: Case, layout: Any, slowest: Mapping[str, Number], m: Number) -> Number:
+    """Seconds of gradient and weight exchanges that nothing hides, in a step."""
+    data = case.axes["data"]
+    stored, recipe = case.stored, case.recipe
+    each = {"gradients": stored[recipe.reduced or recipe.weights], "weights": stored[recipe.weights]}
+    model = case.system.exchanges
+    assert model is not None
+    terms: dict[str, Number] = {}
+    exchange: StepExchange
+    for exchange in data.step_exchanges(zero=layout.zero):
+        seconds: Number = 0.0
+        for part in ("dense", "expert"):
+            ranks, stride = data.group(part, layout)
+            size = slowest[part] * each[exchange.what]
+            seconds = seconds + model.time_s(
+                exchange.operation, bytes=size, ranks=maximum(ranks, 1.0), stride=stride, system=case.system
+            )
+        if case.overlap:
+            cover = slowest[exchange.phase]
+            seconds = exposed_s(exchange_s=seconds, cover_s=cover, parts=slowest["layers"])
+        often = exchange.times * where(exchange.each_pass > 0.0, m, 1.0)
+        terms[f"{exchange.operation}.{exchange.what}.{exchange.phase}"] = often * seconds
+    return total("exposed_data_s", "s", terms)
+
+
+def _optimizer_s(case: Case, layout: Any, slowest: Mapping[str, Number]) -> Number:
+    """Seconds of the optimizer on the shard of one rank."""
+    recipe, stored, data = case.recipe, case.stored, case.axes["data"]
+    updated: Number = 0.0
+    for part in ("dense", "expert"):
+        ranks, _ = data.group(part, layout)
+        shards = data.shards(zero=layout.zero, ranks=maximum(ranks, 1.0))
+        updated = updated + slowest[part] / shards.optimizer
+    state = sum_of(stored, recipe.optimizer_states) * _state_count(case)
+    moved = step_bytes(
+        parameters=updated,
+        gradient_bytes=sum_of(stored, recipe.reduced),
+        state_bytes=state,
+        master_bytes=sum_of(stored, recipe.master_weights),
+        weight_bytes=stored[recipe.weights],
+    )
+    model = case.device.kernels
+    assert model is not None and case.optimizer is not None
+    kernel: Kernel = elementwise(bytes=moved, flops=updated * case.optimizer.flops_per_parameter)
+    return model.time_s(kernel, case.device)
+
+
+def _state_count(case: Case) -> float:
+    assert case.optimizer is not None
+    return float(sum(s.elements for s in case.optimizer.states((1,))))
