@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from suanli.layout import Layout as Layout, LayoutTable as LayoutTable
     from suanli.models import Block as Block, Model as Model, ModelFamily as ModelFamily, ModelPreset as ModelPreset
     from suanli.models import Profile as Profile
-    from suanli.numeric import Number as Number, ceil as ceil, floor as floor, maximum as maximum, minimum as minimum
+    from suanli.numeric import Number as Number, ceil as ceil, floor as floor, is_scalar as is_scalar, maximum as maximum, minimum as minimum
     from suanli.numeric import where as where
     from suanli.operators import (
         Attention as Attention,
@@ -93,7 +93,7 @@ _HOMES: dict[str, str] = {
     "kernels": "Efficiency Kernel KernelModel Roofline elementwise",
     "layout": "Layout LayoutTable",
     "models": "Block Model ModelFamily ModelPreset Profile",
-    "numeric": "Number ceil floor maximum minimum where",
+    "numeric": "Number ceil floor is_scalar maximum minimum where",
     "operators": "Attention Embedding Experts Linear Loss Operator Pointwise",
     "optimizer": "ElementwiseOptimizer OptimizerRule StateTensor",
     "parallelism": "Exchange ParallelismRule PipelineSchedule StateShards StepExchange partial_gradients partial_sums role_sizes",

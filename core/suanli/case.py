@@ -14,10 +14,10 @@ from suanli.layout import Layout
 from suanli.models import Model, Profile
 from suanli.operators import How
 from suanli.optimizer import OptimizerRule
-from suanli.parallelism import ParallelismRule, PipelineSchedule
+from suanli.parallelism import Axes, PipelineSchedule
 from suanli.precision import NumberFormat, Recipe
 from suanli.scenarios import Scenario
-from suanli.tensors import Local
+from suanli.tensors import EXPERTS, Local
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -101,7 +101,7 @@ class Case:
     profile: Profile
     how: How
     overlap: bool
-    axes: Mapping[str, ParallelismRule]
+    axes: Axes
     schedules: Mapping[str, PipelineSchedule]
     sequence: int = 0
     global_batch: int = 0
@@ -125,6 +125,11 @@ class Case:
     def training(self) -> bool:
         """Whether weights are trained."""
         return self.kind != "serve"
+
+    @property
+    def has_experts(self) -> bool:
+        """Whether some layer routes tokens to experts."""
+        return EXPERTS in self.model.role_sizes
 
     def local(
         self,

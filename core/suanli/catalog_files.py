@@ -46,7 +46,11 @@ def read_catalog(files: Traversable | str | Path) -> CatalogFile:
     Raises:
         CatalogError: Naming every fault with its file, entry and key.
     """
-    root = Path(files) if isinstance(files, str) else files
+    return _read_catalog(Path(files) if isinstance(files, str) else files)
+
+
+@functools.lru_cache(maxsize=64)
+def _read_catalog(root: Traversable) -> CatalogFile:
     if root.is_dir():
         found = sorted((f for f in root.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     else:

@@ -18,7 +18,7 @@ from suanli.hardware import Accelerator, System
 from suanli.kernels import KernelModel
 from suanli.models import Known, ModelFamily, ModelPreset, Profile
 from suanli.optimizer import OptimizerRule
-from suanli.parallelism import ParallelismRule, PipelineSchedule
+from suanli.parallelism import Axes, ParallelismRule, PipelineSchedule
 from suanli.plugins import Plugins, Provider
 from suanli.precision import NumberFormat, Recipe
 from suanli.rulebook import Rule
@@ -104,6 +104,7 @@ class Catalog:
         self._names: dict[str, dict[str, Entry]] = {}
         self._files: list[tuple[Provider, CatalogFile]] | None = None
         self._bound: dict[str, Accelerator] = {}
+        self._models: dict[tuple[str, str], Any] = {}
 
     def entries(self, kind: str) -> tuple[Entry, ...]:
         """Everything of a kind, sorted by name."""
@@ -167,6 +168,26 @@ class Catalog:
         formats = tuple(e.value for e in self.entries("precision"))
         return Known(formats=formats, profiles=tuple(e.value for e in self.entries("profile")))
 
+    @functools.cached_property
+    def axes(self) -> Axes:
+        """The rules of parallelism by layout field."""
+        return Axes({e.value.field: e.value for e in self.entries("parallelism")})
+
+    @functools.cached_property
+    def schedules(self) -> Mapping[str, PipelineSchedule]:
+        """The pipeline schedules by name and alias."""
+        return {n: e.value for e in self.entries("schedule") for n in (e.name, *e.aliases)}
+
+    @functools.cached_property
+    def formats(self) -> Mapping[str, NumberFormat]:
+        """The number formats by name and alias."""
+        return {n: f for f in self.known.formats for n in (f.name, *f.aliases)}
+
+    @functools.cached_property
+    def element_bytes(self) -> Mapping[str, float]:
+        """Bytes of one element in each number format, by name and alias."""
+        return {n: f.bytes_per_element for n, f in self.formats.items()}
+
     def family_of(self, model_type: str) -> type[ModelFamily] | None:
         """The family that answers a ``model_type``; None where none does."""
         for entry in self.entries("model family"):
@@ -196,6 +217,12 @@ class Catalog:
 
     def _serving(self, kind: str, own: str, generation: str, named: str | None) -> Any:
         """The model that serves a device or system: named, its own, its generation's, else the fallback."""
+        with self._lock:
+            if (kind, own) not in self._models:
+                self._models[kind, own] = self._choose(kind, own, generation, named)
+            return self._models[kind, own]
+
+    def _choose(self, kind: str, own: str, generation: str, named: str | None) -> Any:
         models = [e.value for e in self.entries(kind)]
         fallback = next((m for m in models if m.fallback), None)
         if named:

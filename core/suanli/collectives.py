@@ -13,8 +13,8 @@ import attrs
 from attrs.validators import and_, ge, gt, le
 
 from suanli.errors import InvalidInputError, SuanliError, UnknownNameError
-from suanli.formulas import fact, formula
-from suanli.numeric import Number, any_true, doublings, floor, maximum, minimum, power, sqrt, where
+from suanli.formulas import fact, formula, tracing
+from suanli.numeric import Number, any_true, doublings, floor, is_scalar, maximum, minimum, power, sqrt, where
 from suanli.serialize import Seconds
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def transfer_s(*, bytes: Number, bandwidth_bytes_per_s: Number, bandwidth_ratio:
 
 
 @formula(unit="ratio", source="fitted: links behind one root complex are shared by the ranks that use it")
-def crowded_ratio(*, bandwidth_ratio: float, ranks: Number, crowding: float) -> Number:
+def crowded_ratio(*, bandwidth_ratio: Number, ranks: Number, crowding: float) -> Number:
     """Sustained share of a link's bandwidth when `ranks` use a shared bus at once; `crowding` 0 for none."""
     return bandwidth_ratio * power(2.0 / maximum(ranks, 2.0), crowding)
 
@@ -179,6 +179,8 @@ class Hierarchical(CollectiveModel):
 
     def time_s(self, operation: str, *, bytes: Number, ranks: Number, stride: Number, system: System) -> Number:
         """Seconds of one exchange over the tiers its group spans."""
+        if is_scalar(ranks) and ranks <= 1.0:
+            return 0.0  # what the formulas below come to
         inside: Number = 1.0
         slowest: Number = 0.0
         depth: Number = 0.0
@@ -188,12 +190,16 @@ class Hierarchical(CollectiveModel):
             fitted = self.fabric(tier, outer)
             reached = ranks if tier.span is None else ranks_inside(ranks=ranks, stride=stride, span=float(tier.span))
             reached = maximum(reached, inside)
+            if is_scalar(reached) and reached == inside:
+                continue  # nobody is reached at this tier, and it takes no time
             bandwidth = _bandwidth(system, tier, operation, reached, inside)
             sent = sent_bytes(operation, bytes, ranks, inside, reached)
-            about = f"{fitted.generation}.{fitted.fabric}"
-            ratio: Number = fact(fitted.bandwidth_ratio, f"{about}.bandwidth_ratio", "ratio", fitted.source)
+            ratio: Number = fitted.bandwidth_ratio
+            if tracing():
+                name = f"{fitted.generation or fitted.system}.{fitted.fabric}.bandwidth_ratio"
+                ratio = fact(ratio, name, "ratio", fitted.source)
             if fitted.crowding:
-                ratio = crowded_ratio(bandwidth_ratio=fitted.bandwidth_ratio, ranks=reached, crowding=fitted.crowding)
+                ratio = crowded_ratio(bandwidth_ratio=ratio, ranks=reached, crowding=fitted.crowding)
             takes = transfer_s(bytes=sent, bandwidth_bytes_per_s=bandwidth, bandwidth_ratio=ratio, ramp_s=fitted.ramp_s)
             slowest = maximum(slowest, where(reached > inside, takes, 0.0))
             steps = doublings(reached) - doublings(inside)
@@ -227,11 +233,13 @@ def sent_bytes(operation: str, bytes: Number, ranks: Number, inside: Number, rea
 
 def _bandwidth(system: System, tier: Tier, operation: str, reached: Number, inside: Number) -> Number:
     """Bandwidth one accelerator has at a tier: all its links, or those to the peers it has there."""
-    source, hidden = system.source_of("tier"), system.confidential
-    whole = fact(tier.bandwidth_bytes_per_s, f"{system.id}.{tier.name}.bandwidth", "bytes_per_s", source, hidden)
-    if tier.per_peer_bytes_per_s is None:
+    whole, each = tier.bandwidth_bytes_per_s, tier.per_peer_bytes_per_s
+    if tracing():
+        source, hidden, about = system.source_of("tier"), system.confidential, f"{system.id}.{tier.name}"
+        whole = fact(whole, f"{about}.bandwidth", "bytes_per_s", source, hidden)
+        each = fact(each, f"{about}.per_peer", "bytes_per_s", source, hidden)
+    if each is None:
         return whole
-    each = fact(tier.per_peer_bytes_per_s, f"{system.id}.{tier.name}.per_peer", "bytes_per_s", source, hidden)
     if operation == "p2p":
         return each
     return minimum(whole, each * maximum(reached / inside - 1.0, 1.0))

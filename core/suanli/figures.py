@@ -8,13 +8,16 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
+import attrs
+
 from suanli.case import Case
 from suanli.formulas import formula, total
 from suanli.kernels import Kernel
 from suanli.models import Block, kept_bytes
 from suanli.numeric import Number, maximum
 from suanli.operators import Attention, Operator
-from suanli.parallelism import Exchange, ParallelismRule
+from suanli.optimizer import OptimizerRule
+from suanli.parallelism import Axes, Exchange, ParallelismRule
 from suanli.tensors import EXPERTS, Local, Parameter
 
 
@@ -25,13 +28,11 @@ class Weights(NamedTuple):
         dense: Of which every rank of the data axis holds a copy.
         expert: Of which only the ranks outside the expert group do.
         tied: Storage of another block's parameter; a copy only where that block is on another rank.
-        states: Optimizer state elements of one parameter, on average.
     """
 
     dense: Number
     expert: Number
     tied: Number
-    states: float
 
 
 class PassTime(NamedTuple):
@@ -55,19 +56,36 @@ def uncovered_s(*, exchange_s: Number, cover_s: Number) -> Number:
 def weights(case: Case, block: Block, at: Local) -> Weights:
     """Parameters of a block on one rank."""
     sums: dict[str, Number] = {"dense": 0.0, "expert": 0.0, "tied": 0.0}
-    elements = states = 0
-    for parameter in block.parameters:
-        group = "tied" if parameter.tied else "expert" if _is_expert(parameter) else "dense"
+    for parameter, group in _grouped(block):
         sums[group] = sums[group] + at.product(parameter.dims)
-        elements += parameter.elements
-        if case.optimizer is not None:
-            shape = tuple(d.size for d in parameter.dims)
-            states += sum(s.elements for s in case.optimizer.states(shape))
-    return Weights(**sums, states=states / elements if elements else 0.0)
+    return Weights(**sums)
 
 
-def _is_expert(parameter: Parameter) -> bool:
-    return any(d.role == EXPERTS for d in parameter.dims)
+@functools.lru_cache(maxsize=4096)
+def _grouped(block: Block) -> tuple[tuple[Parameter, str], ...]:
+    def group(p: Parameter) -> str:
+        if p.tied:
+            return "tied"
+        return "expert" if any(d.role == EXPERTS for d in p.dims) else "dense"
+
+    return tuple((p, group(p)) for p in block.parameters)
+
+
+def states_per_parameter(case: Case) -> float:
+    """Elements of optimizer state for one parameter, averaged over the tensors of the model."""
+    if case.optimizer is None:
+        return 0.0
+    found = [(_state_elements(block, case.optimizer), times) for block, times in case.model.parts]
+    states = sum(s * n for (s, _), n in found)
+    return states / sum(e * n for (_, e), n in found)
+
+
+@functools.lru_cache(maxsize=4096)
+def _state_elements(block: Block, optimizer: OptimizerRule) -> tuple[int, int]:
+    """Elements of optimizer state of a block, and of its parameters."""
+    owned = [p for p in block.parameters if not p.tied]
+    shapes = [tuple(d.size for d in p.dims) for p in owned]
+    return sum(s.elements for shape in shapes for s in optimizer.states(shape)), sum(p.elements for p in owned)
 
 
 def forward_flops(block: Block, at: Local) -> Number:
@@ -88,7 +106,10 @@ def pass_time(case: Case, layout: Any, block: Block, at: Local, phase: str) -> P
             if isinstance(op, Attention):
                 cover = cover + seconds
     compute = total(f"{block.name}_{phase}_s", "s", terms)
-    return PassTime(compute, tuple(_exposed(case, layout, name, block, at, phase, cover) for name in case.axes))
+    shown = []
+    for rule, plan in plans_of(case.axes, block, layout.sequence_parallel, phase):
+        shown.append(_exposed(case, layout, rule, plan, at, f"{block.name}_{phase}", cover) if plan else 0.0)
+    return PassTime(compute, tuple(shown))
 
 
 def _kernels(op: Operator, at: Local, case: Case, phase: str) -> tuple[Kernel, ...]:
@@ -108,35 +129,47 @@ def core_forward_s(case: Case, block: Block, at: Local) -> Number:
     return total(f"{block.name}_core_s", "s", terms)
 
 
-def _exposed(case: Case, layout: Any, axis: str, block: Block, at: Local, phase: str, cover: Number) -> Number:
-    rule = case.axes[axis]
-    plan = plan_of(rule, block, layout.sequence_parallel)
+Plan = tuple[tuple[Exchange, float], ...]
+"""Exchanges of one axis on one pass of a block, each with how often one just like it is made."""
+
+
+def _exposed(
+    case: Case, layout: Any, rule: ParallelismRule, plan: Plan, at: Local, name: str, cover: Number
+) -> Number:
     terms: dict[str, Number] = {}
     hidden: dict[str, Number] = {}
     model = case.system.exchanges
     assert model is not None
-    for exchange in plan:
-        if exchange.phase != phase:
-            continue
+    for exchange, times in plan:
         ranks, stride = rule.group(exchange.group, layout)
         seconds = model.time_s(
             exchange.operation, bytes=_buffer(exchange, layout, at), ranks=ranks, stride=stride, system=case.system
         )
         into = hidden if exchange.hides and case.overlap else terms
-        into[f"{exchange.operation}.{exchange.tensor.name}.{len(into)}"] = seconds
-    if not terms and not hidden:
-        return 0.0
-    shown = total(f"{block.name}_{axis}_{phase}_s", "s", terms)
+        into[f"{exchange.operation}.{exchange.tensor.name}"] = seconds * times
+    shown = total(f"{name}_{rule.name}_s", "s", terms)
     if not hidden:
         return shown
-    outlasting = uncovered_s(exchange_s=total(f"{axis}_hidden_s", "s", hidden), cover_s=cover)
+    outlasting = uncovered_s(exchange_s=total(f"{name}_{rule.name}_hidden_s", "s", hidden), cover_s=cover)
     return shown + outlasting
 
 
 @functools.lru_cache(maxsize=4096)
-def plan_of(rule: ParallelismRule, block: Block, sequence_parallel: bool) -> tuple[Exchange, ...]:
-    """The exchanges of one axis in a block."""
-    return rule.exchanges(block, sequence_parallel=sequence_parallel)
+def plans_of(
+    axes: Axes, block: Block, sequence_parallel: bool, phase: str
+) -> tuple[tuple[ParallelismRule, Plan], ...]:
+    """Each axis with the exchanges it makes on one pass of a block."""
+    return tuple((rule, _plan(rule, block, sequence_parallel, phase)) for rule in axes.values())
+
+
+def _plan(rule: ParallelismRule, block: Block, sequence_parallel: bool, phase: str) -> Plan:
+    found: dict[Exchange, tuple[Exchange, float]] = {}
+    for exchange in rule.exchanges(block, sequence_parallel=sequence_parallel):
+        if exchange.phase == phase:
+            alike = attrs.evolve(exchange, tensor=attrs.evolve(exchange.tensor, name=""))
+            first, times = found.get(alike, (exchange, 0.0))
+            found[alike] = (first, times + 1.0)
+    return tuple(found.values())
 
 
 def _buffer(exchange: Exchange, layout: Any, at: Local) -> Number:

@@ -31,6 +31,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import attrs
 
 _TRACING: ContextVar[bool] = ContextVar("suanli_tracing", default=False)
+_is_tracing = _TRACING.get
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -104,7 +105,7 @@ def formula(*, unit: str, source: str) -> Callable[[Callable[P, R]], Callable[P,
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not _TRACING.get():
+            if not _is_tracing():
                 return function(*args, **kwargs)
             result = function(*args, **kwargs)
             if not isinstance(result, float):

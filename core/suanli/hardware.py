@@ -17,7 +17,7 @@ from attrs.validators import and_, ge, gt, in_, matches_re, max_len, optional
 from suanli import collectives, kernels, units
 from suanli.collectives import CollectiveModel
 from suanli.errors import SuanliError
-from suanli.formulas import fact
+from suanli.formulas import fact, tracing
 from suanli.kernels import KernelModel
 from suanli.precision import NumberFormat
 from suanli.serialize import Bytes, BytesPerSecond, Count, Hertz, Seconds, Watts, show
@@ -129,7 +129,8 @@ class Accelerator:
         return self.usable_memory_bytes or self.memory_bytes
 
     @functools.cached_property
-    def _rates(self) -> Mapping[str, float]:
+    def rates(self) -> Mapping[str, float]:
+        """Dense peaks in FLOP/s by precision; 0 where the hardware has no such path."""
         return {r.precision: r.flops_per_s for r in self.peak}
 
     def peak_flops_per_s(self, precision: str, *, sparse: bool = False) -> float:
@@ -139,7 +140,7 @@ class Accelerator:
             precision: A format name.
             sparse: Ask for the structured-sparse rate instead of the dense one.
         """
-        dense = self._rates.get(precision, 0.0)
+        dense = self.rates.get(precision, 0.0)
         if not sparse:
             return self._stated(dense, f"peak.{precision}", "flops_per_s", "peak")
         if self.sparsity is None:
@@ -153,7 +154,7 @@ class Accelerator:
         Raises:
             SuanliError: Where no stated peak could serve it.
         """
-        found = next((p for p in (number.compute, *number.wider) if self._rates.get(p, 0.0) > 0.0), None)
+        found = next((p for p in (number.compute, *number.wider) if self.rates.get(p, 0.0) > 0.0), None)
         if found is None:
             raise SuanliError(
                 f"{self.id} states no peak a {number.name} product could run at; add one to its `peak`"
@@ -162,9 +163,14 @@ class Accelerator:
 
     def vector_flops_per_s(self) -> float:
         """Peak of elementwise work: the fp32 vector peak, else its slowest stated one."""
-        name = "fp32" if self._rates.get("fp32", 0.0) > 0.0 else None
-        slowest = min((r for r in self.peak if r.flops_per_s > 0.0), key=lambda r: r.flops_per_s).precision
-        return self.peak_flops_per_s(name or slowest)
+        return self.peak_flops_per_s(self.vector_precision)
+
+    @functools.cached_property
+    def vector_precision(self) -> str:
+        """The precision whose peak elementwise work is held against."""
+        if self.rates.get("fp32", 0.0) > 0.0:
+            return "fp32"
+        return min((r for r in self.peak if r.flops_per_s > 0.0), key=lambda r: r.flops_per_s).precision
 
     @property
     def bandwidth_bytes_per_s(self) -> float:
@@ -179,6 +185,8 @@ class Accelerator:
         return texts.get(group) or texts.get(group.partition("_")[0]) or texts.get("all") or next(iter(texts.values()), "")
 
     def _stated(self, value: float, name: str, unit: str, group: str) -> float:
+        if not tracing():
+            return value
         return fact(value, f"{self.id}.{name}", unit, self.source_of(group), self.confidential)
 
     def gemm_s(self, *, m: Any, n: Any, k: Any, precision: str = "bf16") -> Any:

@@ -14,7 +14,7 @@ import attrs
 from attrs.validators import and_, ge, gt, le
 
 from suanli.errors import InvalidInputError, SuanliError, UnknownNameError
-from suanli.formulas import fact, formula
+from suanli.formulas import fact, formula, tracing
 from suanli.numeric import Number, any_true, maximum, minimum, power
 from suanli.serialize import Seconds
 
@@ -348,6 +348,15 @@ class Efficiency:
     bias: float | None = None
     source: str
 
+    def facts(self) -> tuple[float, float, float]:
+        """The three fitted figures as facts a trace remembers."""
+        about = f"{self.generation or self.accelerator}.{self.kernel}.{self.precision}"
+        return (
+            fact(self.compute_ratio, f"{about}.compute_ratio", "ratio", self.source),
+            fact(self.bandwidth_ratio, f"{about}.bandwidth_ratio", "ratio", self.source),
+            fact(self.launch_s, f"{about}.launch_s", "s", self.source),
+        )
+
 
 @attrs.frozen(kw_only=True)
 class KernelModel:
@@ -428,19 +437,21 @@ class Roofline(KernelModel):
 
     def time_s(self, kernel: Kernel, accelerator: Accelerator) -> Number:
         """Seconds of all the launches of `kernel`: launches x roofline."""
-        fitted = self.efficiency(kernel.kind, kernel.precision)
-        vector = kernel.kind == "elementwise"
-        about = f"{fitted.generation or fitted.accelerator}.{fitted.kernel}.{fitted.precision}"
+        fitted = self._table.get((kernel.kind, kernel.precision)) or self.efficiency(kernel.kind, kernel.precision)
+        compute = accelerator.vector_precision if kernel.kind == "elementwise" else kernel.compute
+        peak, bandwidth = accelerator.rates[compute], accelerator.memory_bandwidth_bytes_per_s
+        ratios = (fitted.compute_ratio, fitted.bandwidth_ratio, fitted.launch_s)
+        if tracing():
+            peak, bandwidth = accelerator.peak_flops_per_s(compute), accelerator.bandwidth_bytes_per_s
+            ratios = fitted.facts()
         each = roofline_s(
             flops=kernel.flops,
             bytes=kernel.bytes,
-            peak_flops_per_s=(
-                accelerator.vector_flops_per_s() if vector else accelerator.peak_flops_per_s(kernel.compute)
-            ),
-            bandwidth_bytes_per_s=accelerator.bandwidth_bytes_per_s,
-            compute_ratio=fact(fitted.compute_ratio, f"{about}.compute_ratio", "ratio", fitted.source),
-            bandwidth_ratio=fact(fitted.bandwidth_ratio, f"{about}.bandwidth_ratio", "ratio", fitted.source),
-            launch_s=fact(fitted.launch_s, f"{about}.launch_s", "s", fitted.source),
+            peak_flops_per_s=peak,
+            bandwidth_bytes_per_s=bandwidth,
+            compute_ratio=ratios[0],
+            bandwidth_ratio=ratios[1],
+            launch_s=ratios[2],
         )
         return kernel.launches * each
 

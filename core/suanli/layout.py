@@ -115,10 +115,12 @@ class Degrees:
         return getattr(self, field)
 
 
-def degrees(layout: Layout, reads: frozenset[str], reader: str = "") -> Degrees:
-    """One layout as a stage sees it."""
-    numbers = {f: float(getattr(layout, f)) for f in NUMERIC} | {f: float(d) for f, d in layout.extra}
-    return Degrees(numbers, {f: getattr(layout, f) for f in CATEGORICAL}, reads, reader)
+def fields_of(layout: Layout) -> tuple[dict[str, Number], dict[str, Any]]:
+    """The numeric fields of one layout as floats, axes of plugins among them, and the categorical ones."""
+    numbers: dict[str, Number] = {f: float(getattr(layout, f)) for f in NUMERIC}
+    for field, degree in layout.extra:
+        numbers[field] = float(degree)
+    return numbers, {f: getattr(layout, f) for f in CATEGORICAL}
 
 
 @attrs.define(eq=False)

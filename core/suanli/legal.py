@@ -111,7 +111,7 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
                 lambda x: "ZeRO 2 and 3 exchange gradients for every micro batch of a pipeline; choose 0 or 1",
             )
         )
-    if role_sizes(case.model, EXPERTS) and not sequence_parallel:
+    if case.has_experts and not sequence_parallel:
         found.append(
             Condition(
                 "layout.sequence_parallel",

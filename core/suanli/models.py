@@ -186,10 +186,22 @@ class Model:
         index = {block: i for i, (block, _) in enumerate(self.kinds)}
         return tuple(index[block] for block in self.layers)
 
-    @property
+    @functools.cached_property
     def parts(self) -> tuple[tuple[Block, int], ...]:
         """Embedding, each kind of layer with its number, and head."""
         return ((self.embedding, 1), *self.kinds, (self.head, 1))
+
+    @functools.cached_property
+    def role_sizes(self) -> Mapping[str, tuple[int, ...]]:
+        """Every size each role has, smallest first; roles the workload sizes are not there."""
+        found: dict[str, set[int]] = {}
+        for block, _ in self.parts:
+            for op in block.operators:
+                dims = [d for t in (*op.reads, *op.writes) for d in t.dims]
+                for dim in (*dims, *(d for p in op.parameters for d in p.dims)):
+                    if dim.size:
+                        found.setdefault(dim.role, set()).add(dim.size)
+        return {role: tuple(sorted(sizes)) for role, sizes in found.items()}
 
     @functools.cached_property
     def parameters(self) -> ParameterCount:

@@ -7,6 +7,8 @@ Formulas live here once; an architecture only arranges operators.
 
 from __future__ import annotations
 
+import functools
+
 import attrs
 
 from suanli import kernels
@@ -63,7 +65,7 @@ class Operator:
     reads: tuple[Tensor, ...] = ()
     writes: tuple[Tensor, ...] = ()
 
-    @property
+    @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Its weights."""
         return ()
@@ -121,14 +123,15 @@ class Linear(Operator):
     bias: bool = False
     tied: bool = False
 
-    def _outputs(self, tensor: Tensor) -> tuple[Dim, ...]:
-        return tuple(d for d in tensor.dims if d.role not in WORKLOAD_ROLES)
+    @functools.cached_property
+    def _outputs(self) -> tuple[tuple[Dim, ...], ...]:
+        """For each tensor written, the dimensions the product makes."""
+        return tuple(tuple(d for d in t.dims if d.role not in WORKLOAD_ROLES) for t in self.writes)
 
-    @property
+    @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         found = []
-        for tensor in self.writes:
-            out = self._outputs(tensor)
+        for tensor, out in zip(self.writes, self._outputs, strict=True):
             weight = Parameter(name=f"{self.name}.{tensor.name}", dims=(*out, *self.inputs), group=self.group, tied=self.tied)
             found.append(weight)
             if self.bias:
@@ -141,12 +144,12 @@ class Linear(Operator):
 
     @property
     def expands(self) -> tuple[str, ...]:
-        return tuple(d.role for t in self.writes for d in self._outputs(t))
+        return tuple(d.role for dims in self._outputs for d in dims)
 
     def _shape(self, at: Local) -> tuple[Number, Number, Number]:
         width: Number = 0.0
-        for tensor in self.writes:
-            width = width + at.product(self._outputs(tensor))
+        for dims in self._outputs:
+            width = width + at.product(dims)
         return at.tokens, width, at.product(self.inputs)
 
     def flops(self, at: Local) -> Number:
@@ -274,7 +277,7 @@ class Pointwise(Operator):
     dropout: bool = False
     fusable: bool = False
 
-    @property
+    @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         if not self.width:
             return ()
@@ -323,7 +326,7 @@ class Embedding(Operator):
     positions: int = 0
     dropout: bool = False
 
-    @property
+    @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         table = (Dim(VOCABULARY, self.vocabulary), Dim(HIDDEN, self.hidden))
         found = [Parameter(name=f"{self.name}.weight", dims=table, group=self.group)]
@@ -391,7 +394,7 @@ class Experts(Operator):
     gated: bool = True
     bias: bool = False
 
-    @property
+    @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         count, inner, outer = Dim(EXPERTS, self.experts), Dim(EXPERT_FFN, self.width), Dim(HIDDEN, self.hidden)
         shapes = {"up": (count, inner, outer), "down": (count, outer, inner)}

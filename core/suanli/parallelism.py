@@ -121,6 +121,15 @@ class ParallelismRule:
                     yield f"{degree} does not divide {size} {role.replace('_', ' ')} of {model.name}"
 
 
+class Axes(dict[str, ParallelismRule]):
+    """The rules of a catalog by layout field; one object for its whole life, and known by identity."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 @attrs.frozen(kw_only=True)
 class PipelineSchedule:
     """The order pipeline stages work in; plugins derive from this.
@@ -173,10 +182,4 @@ def partial_gradients(block: Block, roles: Collection[str]) -> tuple[Tensor, ...
 
 def role_sizes(model: Model, role: str) -> tuple[int, ...]:
     """Every size a role has in a model, smallest first."""
-    sizes = set()
-    for block, _ in model.parts:
-        for op in block.operators:
-            dims = [d for t in (*op.reads, *op.writes) for d in t.dims]
-            dims += [d for p in op.parameters for d in p.dims]
-            sizes |= {d.size for d in dims if d.role == role and d.size}
-    return tuple(sorted(sizes))
+    return model.role_sizes.get(role, ())

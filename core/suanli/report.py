@@ -310,9 +310,18 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def section_of(cls: type[Any], name: str, values: Mapping[str, Any]) -> Any:
-    """A section of the report from flat keys; figures its class does not have stay out."""
-    fields = {f.name for f in attrs.fields(cls)}
-    prefix = f"{name}."
-    start = len(prefix)
-    return cls(**{k[start:]: v for k, v in values.items() if k.startswith(prefix) and k[start:] in fields})
+_HOMES = {f"{name}.{f.name}": (name, f.name) for name, cls in SECTIONS.items() for f in attrs.fields(cls)}
+"""Section and field of every figure that has one."""
+
+
+def sections_of(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The sections of a report from flat keys, and the figures that have no place in them."""
+    found: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    extra = {}
+    for key, value in values.items():
+        home = _HOMES.get(key)
+        if home is not None:
+            found[home[0]][home[1]] = value
+        elif not key.startswith("memory."):
+            extra[key] = value
+    return {name: cls(**found[name]) for name, cls in SECTIONS.items()}, extra

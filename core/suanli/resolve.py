@@ -223,14 +223,13 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         optimizer = r.attempt("optimizer.name", lambda: catalog.get("optimizer", chosen))
     elif scenario.optimizer.name is not None:
         r.faults.append("optimizer.name: serving has no optimizer")
-    formats = {n: e.value for e in catalog.entries("precision") for n in (e.name, *e.aliases)}
     products = None
     if device is not None and recipe is not None:
-        products = r.attempt("precision", lambda: product_formats(device, recipe, formats))
+        products = r.attempt("precision", lambda: product_formats(device, recipe, catalog.formats))
     if r.faults or model is None or system is None or profile is None or products is None:
         raise ScenarioError(list(dict.fromkeys(r.faults)))
     assert device is not None and recipe is not None
-    stored = {n: f.bytes_per_element for n, f in formats.items()}
+    stored = dict(catalog.element_bytes)
     stored |= {"activations": stored[recipe.activations], "cache": stored[recipe.kv_cache], "mask": 1.0}
     stored |= {"logits": stored[recipe.logits]}
     how = How(
@@ -254,8 +253,8 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         profile=profile,
         how=how,
         overlap=r.value("implementation.overlap", implementation.overlap, profile.overlap),
-        axes={e.value.field: e.value for e in catalog.entries("parallelism")},
-        schedules={n: e.value for e in catalog.entries("schedule") for n in (e.name, *e.aliases)},
+        axes=catalog.axes,
+        schedules=catalog.schedules,
         memory_fraction=1.0
         if training
         else r.value("implementation.memory_fraction", implementation.memory_fraction, profile.memory_fraction),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from suanli.errors import PluginError
-from suanli.layout import Degrees, Layout, LayoutTable, degrees
+from suanli.layout import Degrees, Layout, LayoutTable, fields_of
 from suanli.numeric import is_scalar
 
 if TYPE_CHECKING:
@@ -125,9 +125,10 @@ def order(
 def run_layout(steps: Iterable[Step], case: Case, layout: Layout) -> dict[str, Any]:
     """Every key the steps give, for one layout."""
     values: dict[str, Any] = {}
+    numbers, names = fields_of(layout)
     for step in steps:
         stage = step.stage
-        given = stage.run(case, degrees(layout, step.reads, stage.name), values)
+        given = stage.run(case, Degrees(numbers, names, step.reads, stage.name), values)
         _check(stage, given)
         values.update(given)
     return values
@@ -190,8 +191,10 @@ def _gather(value: Any, index: Any) -> Any:
 
 
 def _check(stage: Stage, given: Mapping[str, Any]) -> None:
+    if given.keys() == set(stage.gives):
+        return
     missing = [k for k in stage.gives if k not in given]
     extra = [k for k in given if k not in stage.gives]
-    if missing or extra:
-        said = [f"does not give {', '.join(missing)}"] * bool(missing) + [f"gives undeclared {', '.join(extra)}"] * bool(extra)
-        raise PluginError(f"stage {stage.name!r} {' and '.join(said)}")
+    said = [f"does not give {', '.join(missing)}"] if missing else []
+    said += [f"gives undeclared {', '.join(extra)}"] if extra else []
+    raise PluginError(f"stage {stage.name!r} {' and '.join(said)}")

@@ -6,6 +6,7 @@ and every size, count and byte follows.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Final
 
@@ -59,10 +60,10 @@ class Tensor:
     format: str = "activations"
     core: bool = False
 
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The role of each dimension."""
-        return tuple(d.role for d in self.dims)
+    @functools.cached_property
+    def roles(self) -> frozenset[str]:
+        """The roles of its dimensions."""
+        return frozenset(d.role for d in self.dims)
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +84,7 @@ class Parameter:
     tied: bool = False
     use: tuple[int, int] = (1, 1)
 
-    @property
+    @functools.cached_property
     def elements(self) -> int:
         """Exact number of elements, before it is divided."""
         count = 1
@@ -123,6 +124,9 @@ class Local:
     formats: Formats = BF16
     core_formats: Formats = BF16
     bytes_of: Mapping[str, float] = attrs.Factory(lambda: {"activations": 2.0, "fp32": 4.0, "mask": 1.0})
+    # What was worked out already, by the identity of dimensions and tensors, which are kept alive with it.
+    _products: dict[int, Number] = attrs.field(factory=dict, init=False)
+    _kept_alive: list[object] = attrs.field(factory=list, init=False)
 
     def size(self, dim: Dim) -> Number:
         """Size of a dimension on this rank; only key and value heads are replicated when ranks outnumber them."""
@@ -140,9 +144,14 @@ class Local:
 
     def product(self, dims: tuple[Dim, ...]) -> Number:
         """Product of sizes on this rank."""
+        known = self._products.get(id(dims))
+        if known is not None:
+            return known
         count: Number = 1.0
         for dim in dims:
             count = count * self.size(dim)
+        self._products[id(dims)] = count
+        self._kept_alive.append(dims)
         return count
 
     def gathered(self, tensor: Tensor) -> Number:
@@ -151,10 +160,15 @@ class Local:
 
     def held(self, tensor: Tensor) -> Number:
         """Bytes of a tensor this rank holds."""
-        whole = self.gathered(tensor)
+        known = self._products.get(id(tensor))
+        if known is not None:
+            return known
+        held = self.gathered(tensor)
         if SEQUENCE in tensor.roles and self.sharded.isdisjoint(tensor.roles):
-            return whole / self.spread
-        return whole
+            held = held / self.spread
+        self._products[id(tensor)] = held
+        self._kept_alive.append(tensor)
+        return held
 
     @property
     def tokens(self) -> Number:

@@ -23,7 +23,7 @@ from suanli.hardware import Accelerator, System
 from suanli.layout import CATEGORICAL, NUMERIC, Layout
 from suanli.legal import faults
 from suanli.models import Model
-from suanli.report import SECTIONS, Basis, Memory, MemoryParts, Parameters, Report, section_of
+from suanli.report import Basis, Memory, MemoryParts, Parameters, Report, sections_of
 from suanli.resolve import complete, find_model, resolve
 from suanli.rulebook import Answer, Rule
 from suanli.scenarios import Scenario
@@ -169,7 +169,7 @@ class Workspace:
         return tuple(e.value for e in self._catalog.entries("rule"))
 
     def _axes(self) -> tuple[str, ...]:
-        return tuple(e.value.field for e in self._catalog.entries("parallelism") if e.value.field not in NUMERIC)
+        return tuple(field for field in self._catalog.axes if field not in NUMERIC)
 
     def _fresh(self, case: Case) -> Case:
         """A case whose notes do not run into another's."""
@@ -194,6 +194,8 @@ class Workspace:
                 wrong.append(f"layout.{field}: has no meaning for {case.kind}")
         for field, rule in case.axes.items():
             values = given.get(field, ())
+            if len(values) == 1:
+                continue  # checked with the whole layout
             bad = [f for v in values for f in rule.faults(v, case.model)]
             if values and len(bad) >= len(values):
                 wrong += [f"layout.{field}: {b}" for b in bad]
@@ -244,7 +246,7 @@ class Workspace:
         plain["schedule"] = "interleaved" if chosen.get("virtual_stages", 1) > 1 else "1f1b"
         plain["sequence_parallel"] = case.training and case.profile.sequence_parallel
         merged = plain | chosen
-        merged.setdefault("expert_tensor", merged["tensor"] if merged["expert"] == 1 and self._has_experts(case) else 1)
+        merged.setdefault("expert_tensor", merged["tensor"] if merged["expert"] == 1 and case.has_experts else 1)
         free = "data" if case.training else "replicas"
         if free not in merged:
             used = merged["tensor"] * merged["pipeline"] * merged["context"] * merged["attention_data"]
@@ -255,9 +257,6 @@ class Workspace:
             case.origins.setdefault(f"layout.{field}", Origin(origin="default"))
         extra = tuple((f, merged.pop(f)) for f in self._axes() if f in merged)
         return Layout(**merged, extra=extra)
-
-    def _has_experts(self, case: Case) -> bool:
-        return case.model.parameters.by_group.get("experts", 0) > 0
 
     def _no_layout(self, case: Case, given: dict[str, tuple[Any, ...]]) -> list[str]:
         """Why no layout is legal: the faults of the simplest one that has what was given."""
@@ -279,11 +278,8 @@ class Workspace:
         public = {k: v for k, v in values.items() if not k.startswith("_")}
         memory = self._memory(case, values)
         count = case.model.parameters
-        sections = {name: section_of(cls, name, public) for name, cls in SECTIONS.items()}
-        sections["serving"] = None if case.training else sections["serving"]
-        sections["run"] = sections["run"] if case.training else None
-        known = {f"{n}.{f.name}" for n, cls in SECTIONS.items() for f in attrs.fields(cls)}
-        extra = {k: v for k, v in public.items() if k not in known and not k.startswith("memory.")}
+        sections, extra = sections_of(public)
+        sections["serving" if case.training else "run"] = None
         self._check(case, memory)
         return Report(
             versions=self._versions(case),

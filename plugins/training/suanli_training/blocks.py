@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from suanli import Case, Number, formula, maximum, total
+from suanli import Case, Number, formula, maximum
 from suanli.figures import (
     PassTime,
     Weights,
     block_kept_bytes,
     core_forward_s,
-    forward_flops,
     pass_time,
     weights,
 )
@@ -24,7 +23,6 @@ class TrainedBlock(NamedTuple):
     forward: PassTime
     backward: PassTime
     recompute: PassTime
-    flops: Number
     kept_bytes: Number
     remade_bytes: Number
 
@@ -63,7 +61,6 @@ def blocks(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
                 forward=forward,
                 backward=pass_time(case, layout, block, at, "backward"),
                 recompute=again,
-                flops=forward_flops(block, at),
                 kept_bytes=kept,
                 remade_bytes=remade_bytes(whole_bytes=whole, kept_bytes=kept),
             )

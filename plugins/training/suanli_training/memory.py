@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from suanli import Case, Number, formula, maximum, total, where
+from suanli import Case, Number, StateShards, formula, maximum, total, where
+from suanli.figures import states_per_parameter
 from suanli_training.blocks import TrainedBlock
 from suanli_training.placement import StageLoad, stage_loads
 
@@ -56,76 +57,85 @@ def per_layer(load: StageLoad, blocks: tuple[TrainedBlock, ...], pick: Any) -> d
     return terms
 
 
-def stage_memory(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...], load: StageLoad) -> dict[str, Number]:
-    """Each part of the memory of one pipeline stage."""
-    recipe, stored = case.recipe, case.stored
-    data = case.axes["data"]
+class _States(NamedTuple):
+    """What of the training state is the same on every pipeline stage."""
+
+    gradient_bytes: float
+    update_bytes: float
+    dense: StateShards
+    expert: StateShards
+    workspace_bytes: Number
+    micro_batches: Number
+
+
+def _states(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...]) -> _States:
+    recipe, stored, data = case.recipe, case.stored, case.axes["data"]
     copies, _ = data.group("dense", layout)
     expert_copies, _ = data.group("expert", layout)
-    dense_by = data.shards(zero=layout.zero, ranks=copies)
-    expert_by = data.shards(zero=layout.zero, ranks=maximum(expert_copies, 1.0))
+    remade: Number = 0.0
+    largest: Number = 0.0
+    for block in blocks[1:-1]:
+        remade = maximum(remade, block.remade_bytes)
+        largest = maximum(largest, block.weights.dense + block.weights.expert)
+    # ZeRO 3 gathers a layer while the one before it computes: two whole layers at a time.
+    gathered = where(layout.zero >= 3.0, 2.0 * largest * stored[recipe.weights], 0.0)
+    return _States(
+        gradient_bytes=sum_of(stored, recipe.gradients, recipe.main_gradients),
+        update_bytes=sum_of(stored, recipe.master_weights)
+        + states_per_parameter(case) * sum_of(stored, recipe.optimizer_states),
+        dense=data.shards(zero=layout.zero, ranks=copies),
+        expert=data.shards(zero=layout.zero, ranks=maximum(expert_copies, 1.0)),
+        workspace_bytes=remade + gathered,
+        micro_batches=micro_batches(case, layout),
+    )
 
+
+def state_parts(
+    case: Case, layout: Any, blocks: tuple[TrainedBlock, ...], load: StageLoad, states: _States
+) -> dict[str, Number]:
+    """Bytes of weights, gradients and optimizer states of one pipeline stage."""
     tied = where(layout.pipeline > 1.0, load.last * blocks[-1].weights.tied, 0.0)
     dense = total("dense_parameters", "parameters", per_layer(load, blocks, lambda b: b.weights.dense)) + tied
     expert = total("expert_parameters", "parameters", per_layer(load, blocks, lambda b: b.weights.expert))
-    states = _states(case, blocks)
-    gradient = sum_of(stored, recipe.gradients, recipe.main_gradients)
-    update = sum_of(stored, recipe.master_weights) + states * sum_of(stored, recipe.optimizer_states)
-
-    schedule = case.schedules[layout.schedule]
-    in_flight = schedule.in_flight(
-        stage=load.index,
-        stages=layout.pipeline,
-        micro_batches=micro_batches(case, layout),
-        chunks=layout.virtual_stages,
-    )
-    layers = {f"layers.{k}": n * blocks[1 + k].kept_bytes for k, n in enumerate(load.layers)}
-    remade: Number = 0.0
-    for block in blocks[1:-1]:
-        remade = maximum(remade, block.remade_bytes)
-    # ZeRO 3 gathers a layer while the one before it computes: two whole layers at a time.
-    largest: Number = 0.0
-    for block in blocks[1:-1]:
-        largest = maximum(largest, block.weights.dense + block.weights.expert)
-    gathered = where(layout.zero >= 3.0, 2.0 * largest * stored[recipe.weights], 0.0)
+    kinds = {"weights": case.stored[case.recipe.weights]}
+    kinds |= {"gradients": states.gradient_bytes, "optimizer": states.update_bytes}
     return {
-        "weights": state_bytes(
+        kind: state_bytes(
             dense=dense,
             expert=expert,
-            bytes_each=stored[recipe.weights],
-            dense_shards=dense_by.weights,
-            expert_shards=expert_by.weights,
-        ),
-        "gradients": state_bytes(
-            dense=dense,
-            expert=expert,
-            bytes_each=gradient,
-            dense_shards=dense_by.gradients,
-            expert_shards=expert_by.gradients,
-        ),
-        "optimizer": state_bytes(
-            dense=dense,
-            expert=expert,
-            bytes_each=update,
-            dense_shards=dense_by.optimizer,
-            expert_shards=expert_by.optimizer,
-        ),
-        "activations": activation_bytes(
-            layers_bytes=total("layers_kept_bytes", "bytes", layers),
-            embedding_bytes=load.first * blocks[0].kept_bytes,
-            in_flight=in_flight,
-        ),
-        "logits": load.last * blocks[-1].kept_bytes,
-        "workspace": remade + gathered,
+            bytes_each=size,
+            dense_shards=getattr(states.dense, kind),
+            expert_shards=getattr(states.expert, kind),
+        )
+        for kind, size in kinds.items()
     }
 
 
-def _states(case: Case, blocks: tuple[TrainedBlock, ...]) -> float:
-    """State elements of one parameter, averaged over the model."""
-    weighed = [(b.weights.states, block) for b, block in zip(blocks, case.model.parts, strict=True)]
-    elements = sum(sum(p.elements for p in block.parameters) * n for _, (block, n) in weighed)
-    states = sum(s * sum(p.elements for p in block.parameters) * n for s, (block, n) in weighed)
-    return states / elements if elements else 0.0
+def stage_memory(
+    case: Case,
+    layout: Any,
+    blocks: tuple[TrainedBlock, ...],
+    load: StageLoad,
+    states: _States,
+    parts: dict[str, Number],
+) -> dict[str, Number]:
+    """Each part of the memory of one pipeline stage, and their sum, from its training state."""
+    in_flight = case.schedules[layout.schedule].in_flight(
+        stage=load.index,
+        stages=layout.pipeline,
+        micro_batches=states.micro_batches,
+        chunks=layout.virtual_stages,
+    )
+    layers = {f"layers.{k}": n * blocks[1 + k].kept_bytes for k, n in enumerate(load.layers)}
+    kept = activation_bytes(
+        layers_bytes=total("layers_kept_bytes", "bytes", layers),
+        embedding_bytes=load.first * blocks[0].kept_bytes,
+        in_flight=in_flight,
+    )
+    logits = load.last * blocks[-1].kept_bytes
+    found = parts | {"activations": kept, "logits": logits, "workspace": states.workspace_bytes}
+    found["total"] = memory_total_bytes(**found, reserve=float(case.reserve_bytes))
+    return found
 
 
 def sum_of(stored: Mapping[str, float], *formats: str | None) -> float:
@@ -140,9 +150,11 @@ def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Memory of the pipeline stage that needs the most."""
     blocks: tuple[TrainedBlock, ...] = given["_train.blocks"]
     worst: dict[str, Number] = {}
+    states = _states(case, layout, blocks)
     for load in given["_train.stages"]:
-        parts = stage_memory(case, layout, blocks, load)
-        parts["total"] = memory_total_bytes(**parts, reserve=float(case.reserve_bytes))
+        parts = stage_memory(
+            case, layout, blocks, load, states, state_parts(case, layout, blocks, load, states)
+        )
         if not worst:
             worst = parts
             continue
@@ -158,8 +170,13 @@ def memory_by_stage(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[s
     model = case.model
     loads = stage_loads(model.pattern, len(model.kinds), int(layout.pipeline), int(layout.virtual_stages))
     rows = []
+    blocks = given["_train.blocks"]
+    states = _states(case, layout, blocks)
+    alike: dict[StageLoad, dict[str, Number]] = {}
     for load in loads:
-        parts = stage_memory(case, layout, given["_train.blocks"], load)
-        parts["total"] = memory_total_bytes(**parts, reserve=float(case.reserve_bytes))
+        kind = load._replace(index=0.0)
+        if kind not in alike:
+            alike[kind] = state_parts(case, layout, blocks, load, states)
+        parts = stage_memory(case, layout, blocks, load, states, alike[kind])
         rows.append(tuple((f"{k}_bytes", float(v)) for k, v in parts.items()))
     return {"memory.stages": tuple(rows)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suanli import Case, Kernel, Number, StepExchange, elementwise, formula, maximum, total, where
+from suanli import Case, Kernel, Number, StepExchange, elementwise, formula, is_scalar, maximum, total, where
+from suanli.figures import states_per_parameter
 from suanli.optimizer import step_bytes
 from suanli_training.blocks import TrainedBlock
 from suanli_training.memory import micro_batches, per_layer, sum_of
@@ -154,9 +155,12 @@ def _state_exchanges(case: Case, layout: Any, slowest: Mapping[str, Number], m: 
     assert model is not None
     terms: dict[str, Number] = {}
     exchange: StepExchange
+    parts = ("dense", "expert") if case.has_experts else ("dense",)
     for exchange in data.step_exchanges(zero=layout.zero):
+        if is_scalar(exchange.times) and exchange.times == 0.0:
+            continue
         seconds: Number = 0.0
-        for part in ("dense", "expert"):
+        for part in parts:
             ranks, stride = data.group(part, layout)
             size = slowest[part] * each[exchange.what]
             seconds = seconds + model.time_s(
@@ -178,7 +182,7 @@ def _optimizer_s(case: Case, layout: Any, slowest: Mapping[str, Number]) -> Numb
         ranks, _ = data.group(part, layout)
         shards = data.shards(zero=layout.zero, ranks=maximum(ranks, 1.0))
         updated = updated + slowest[part] / shards.optimizer
-    state = sum_of(stored, recipe.optimizer_states) * _state_count(case)
+    state = sum_of(stored, recipe.optimizer_states) * states_per_parameter(case)
     moved = step_bytes(
         parameters=updated,
         gradient_bytes=sum_of(stored, recipe.reduced),
@@ -190,8 +194,3 @@ def _optimizer_s(case: Case, layout: Any, slowest: Mapping[str, Number]) -> Numb
     assert model is not None and case.optimizer is not None
     kernel: Kernel = elementwise(bytes=moved, flops=updated * case.optimizer.flops_per_parameter)
     return model.time_s(kernel, case.device)
-
-
-def _state_count(case: Case) -> float:
-    assert case.optimizer is not None
-    return float(sum(s.elements for s in case.optimizer.states((1,))))
