@@ -11,7 +11,7 @@ import attrs
 
 from suanli.case import Case
 from suanli.layout import CATEGORICAL, NUMERIC, Layout, LayoutTable
-from suanli.legal import conditions, domains
+from suanli.legal import Condition, conditions, domains
 from suanli.stages import CHUNK_ROWS, Step, run_table
 
 if TYPE_CHECKING:
@@ -229,45 +229,87 @@ def _chunks(
     names: dict[str, Any],
     strict_zero: bool,
 ) -> Iterator[LayoutTable]:
+    """Legal layouts of one combination of names: the frames, widened by one inner field after another."""
     import numpy as np
 
     if not frames:
         return
-    inner = dict(values)
+    inner = {f: values[f] for f in INNER}
     if case.training and not case.schedules[names["schedule"]].chunked:
         inner["virtual_stages"] = tuple(v for v in values["virtual_stages"] if v == 1)
-    grid = list(itertools.product(*(range(len(inner[f])) for f in INNER)))
-    if not grid:
+    if not all(inner.values()):
         return
-    outer = tuple(frames[0])
-    columns = {f: np.unique([frame[f] for frame in frames], return_inverse=True) for f in outer}
+    columns = {f: np.unique([frame[f] for frame in frames], return_inverse=True) for f in frames[0]}
     distinct = {f: v.astype(np.float64) for f, (v, _) in columns.items()}
-    distinct |= {f: np.asarray(inner[f], dtype=np.float64) for f in INNER}
-    inside = {f: np.asarray([g[i] for g in grid], dtype=np.intp) for i, f in enumerate(INNER)}
+    distinct |= {f: np.asarray(v, dtype=np.float64) for f, v in inner.items()}
     laws = conditions(
         case, schedule=names["schedule"], sequence_parallel=names["sequence_parallel"], strict_zero=strict_zero
     )
-    size = max(1, CHUNK_ROWS // len(grid))
+    varying = {f for f, v in distinct.items() if len(v) > 1}
+    waiting: list[dict[str, Any]] = []
+    rows = 0
+    size = max(1, 8 * CHUNK_ROWS // max(1, len(inner["micro_batch"]) * len(inner["virtual_stages"])))
     for start in range(0, len(frames), size):
-        part = slice(start, min(start + size, len(frames)))
-        count = part.stop - part.start
-        codes = {f: np.repeat(c[part], len(grid)) for f, (_, c) in columns.items()}
-        codes |= {f: np.tile(c, count) for f, c in inside.items()}
-        view = _Columns({f: distinct[f][codes[f]] for f in distinct})
-        legal = np.ones(count * len(grid), dtype=bool)
-        for law in laws:
-            legal &= law.holds(view)
-        rows = np.flatnonzero(legal)
-        if len(rows):
-            kept = {f: c[rows] for f, c in codes.items() if len(distinct[f]) > 1}
-            yield LayoutTable(values=distinct, codes=kept, names=names, rows=len(rows))
+        codes = {f: c[start : start + size] for f, (_, c) in columns.items()}
+        codes = _obeying(codes, distinct, [law for law in laws if not law.after])
+        for field in INNER:
+            codes = _widened(codes, field, len(distinct[field]))
+            codes = _obeying(codes, distinct, [law for law in laws if law.after == field])
+        waiting.append({f: codes[f] for f in varying})
+        rows += len(codes[INNER[0]])
+        if rows >= CHUNK_ROWS:
+            table = _joined(waiting, distinct, names, rows)
+            whole = rows - rows % CHUNK_ROWS
+            yield from itertools.islice(table.chunks(CHUNK_ROWS), whole // CHUNK_ROWS)
+            waiting, rows = [{f: c[whole:] for f, c in table.codes.items()}], rows - whole
+    if rows:
+        yield _joined(waiting, distinct, names, rows)
+
+
+def _joined(parts: list[dict[str, Any]], distinct: dict[str, Any], names: dict[str, Any], rows: int) -> LayoutTable:
+    import numpy as np
+
+    codes = {f: np.concatenate([p[f] for p in parts]) for f in parts[0]}
+    return LayoutTable(values=distinct, codes=codes, names=names, rows=rows)
+
+
+def _widened(codes: dict[str, Any], field: str, count: int) -> dict[str, Any]:
+    """Every row once for each value of one more field."""
+    import numpy as np
+
+    rows = len(next(iter(codes.values())))
+    wide = {f: np.repeat(c, count) for f, c in codes.items()} if count > 1 else dict(codes)
+    wide[field] = np.tile(np.arange(count, dtype=np.intp), rows)
+    return wide
+
+
+def _obeying(codes: dict[str, Any], distinct: dict[str, Any], laws: Sequence[Condition]) -> dict[str, Any]:
+    """The rows that obey every law."""
+    import numpy as np
+
+    if not laws:
+        return codes
+    view = _Columns(codes, distinct)
+    legal = np.ones(len(next(iter(codes.values()))), dtype=bool)
+    for law in laws:
+        legal &= law.holds(view)
+    if legal.all():
+        return codes
+    return {f: c[legal] for f, c in codes.items()}
 
 
 class _Columns:
-    def __init__(self, columns: dict[str, Any]) -> None:
-        self._columns = columns
+    """Fields of the rows so far, looked up when a law asks for them."""
+
+    def __init__(self, codes: dict[str, Any], distinct: dict[str, Any]) -> None:
+        self._codes = codes
+        self._distinct = distinct
+        self._found: dict[str, Any] = {}
 
     def __getattr__(self, field: str) -> Any:
-        return self._columns.get(field, 1.0)
+        if field not in self._found:
+            known = field in self._codes
+            self._found[field] = self._distinct[field][self._codes[field]] if known else 1.0
+        return self._found[field]
 
     __getitem__ = __getattr__

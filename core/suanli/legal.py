@@ -20,11 +20,13 @@ class Condition:
 
     Attributes:
         path: The field to change where it is broken.
+        after: The last of the fields it ties, in the order a search fills them in.
         holds: From the fields of a layout, numbers or columns.
         says: What is wrong, from the fields of one layout.
     """
 
     path: str
+    after: str
     holds: Callable[[Any], Flag]
     says: Callable[[Any], str]
 
@@ -36,18 +38,21 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
     found = [
         Condition(
             "layout.pipeline",
+            "virtual_stages",
             lambda x: x.pipeline * x.virtual_stages <= layers,
             lambda x: f"{x.pipeline:.0f} stages of {x.virtual_stages:.0f} chunks need as many layers; "
             f"{case.model.name} has {layers}",
         ),
         Condition(
             "layout.expert",
+            "",
             lambda x: (x.tensor * x.context * x.data * x.attention_data) % (x.expert * x.expert_tensor) == 0,
             lambda x: f"expert x expert_tensor = {x.expert * x.expert_tensor:.0f} does not divide the "
             f"{x.tensor * x.context * x.data * x.attention_data:.0f} ranks of a stage",
         ),
         Condition(
             "layout.expert_tensor",
+            "",
             lambda x: (x.tensor % x.expert_tensor == 0) | (x.expert_tensor % x.tensor == 0),
             lambda x: f"{x.expert_tensor:.0f} and tensor {x.tensor:.0f} do not divide each other",
         ),
@@ -63,6 +68,7 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
     found.append(
         Condition(
             "layout.data" if case.training else "layout.replicas",
+            "",
             lambda x: ranks(x) == world,
             lambda x: f"the degrees multiply to {ranks(x):.0f} ranks, the system has {world:.0f} accelerators",
         )
@@ -74,16 +80,19 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
     found += [
         Condition(
             "layout.micro_batch",
+            "micro_batch",
             lambda x: batch % (x.data * x.micro_batch) == 0,
             lambda x: f"data {x.data:.0f} x micro_batch {x.micro_batch:.0f} does not divide the global batch of {batch:.0f}",
         ),
         Condition(
             "layout.context",
+            "",
             lambda x: case.sequence % x.context == 0,
             lambda x: f"{x.context:.0f} does not divide the sequence of {case.sequence}",
         ),
         Condition(
             "layout.virtual_stages",
+            "virtual_stages",
             lambda x: (x.virtual_stages > 1) == chunked,
             lambda x: f"schedule {schedule!r} {'needs several chunks on a stage' if chunked else 'has one chunk on a stage'}, "
             f"got {x.virtual_stages:.0f}",
@@ -93,11 +102,13 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
         found += [
             Condition(
                 "layout.schedule",
+                "",
                 lambda x: x.pipeline > 1,
                 lambda x: f"{schedule!r} needs at least two pipeline stages",
             ),
             Condition(
                 "layout.micro_batch",
+                "micro_batch",
                 lambda x: (batch / (x.data * x.micro_batch)) % x.pipeline == 0,
                 lambda x: f"{schedule!r} needs micro batches a multiple of the {x.pipeline:.0f} stages, "
                 f"got {batch / (x.data * x.micro_batch):.0f}",
@@ -107,6 +118,7 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
         found.append(
             Condition(
                 "layout.zero",
+                "zero",
                 lambda x: (x.zero <= 1) | (x.pipeline == 1),
                 lambda x: "ZeRO 2 and 3 exchange gradients for every micro batch of a pipeline; choose 0 or 1",
             )
@@ -115,6 +127,7 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
         found.append(
             Condition(
                 "layout.sequence_parallel",
+                "",
                 lambda x: x.tensor == 1,
                 lambda x: "experts trained with tensor parallelism need sequence_parallel = true",
             )

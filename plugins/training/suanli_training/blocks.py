@@ -19,7 +19,6 @@ from suanli.figures import (
 class TrainedBlock(NamedTuple):
     """One kind of block (the embedding, a kind of layer, the head) on one rank, one micro batch."""
 
-    weights: Weights
     forward: PassTime
     backward: PassTime
     recompute: PassTime
@@ -57,7 +56,6 @@ def blocks(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         whole = kept if recompute == "none" else block_kept_bytes(case, block, at, "none")
         found.append(
             TrainedBlock(
-                weights=weights(case, block, at),
                 forward=forward,
                 backward=pass_time(case, layout, block, at, "backward"),
                 recompute=again,
@@ -67,3 +65,9 @@ def blocks(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         )
     stream = case.model.layers[0].operators[0].reads[0]
     return {"_train.blocks": tuple(found), "_train.boundary_bytes": at.held(stream)}
+
+
+def block_weights(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of the embedding, of each kind of layer and of the head on one rank."""
+    at = case.local(layout, batch=1.0, sequence=1.0, kv_tokens=1.0)
+    return {"_train.weights": tuple(weights(case, block, at) for block, _ in case.model.parts)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from suanli import Case, Number, StateShards, formula, maximum, total, where
-from suanli.figures import states_per_parameter
+from suanli.figures import Weights, states_per_parameter
 from suanli_training.blocks import TrainedBlock
 from suanli_training.placement import StageLoad, stage_loads
 
@@ -48,7 +48,7 @@ def micro_batches(case: Case, layout: Any) -> Number:
     return float(case.global_batch) / (layout.data * layout.micro_batch)
 
 
-def per_layer(load: StageLoad, blocks: tuple[TrainedBlock, ...], pick: Any) -> dict[str, Number]:
+def per_layer(load: StageLoad, blocks: tuple[Any, ...], pick: Any) -> dict[str, Number]:
     """A figure of each part of the model, times how often the stage holds it."""
     terms = {"embedding": load.first * pick(blocks[0])}
     for k, count in enumerate(load.layers):
@@ -68,7 +68,7 @@ class _States(NamedTuple):
     micro_batches: Number
 
 
-def _states(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...]) -> _States:
+def _states(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...], held: tuple[Weights, ...]) -> _States:
     recipe, stored, data = case.recipe, case.stored, case.axes["data"]
     copies, _ = data.group("dense", layout)
     expert_copies, _ = data.group("expert", layout)
@@ -76,7 +76,8 @@ def _states(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...]) -> _State
     largest: Number = 0.0
     for block in blocks[1:-1]:
         remade = maximum(remade, block.remade_bytes)
-        largest = maximum(largest, block.weights.dense + block.weights.expert)
+    for weights in held[1:-1]:
+        largest = maximum(largest, weights.dense + weights.expert)
     # ZeRO 3 gathers a layer while the one before it computes: two whole layers at a time.
     gathered = where(layout.zero >= 3.0, 2.0 * largest * stored[recipe.weights], 0.0)
     return _States(
@@ -91,12 +92,12 @@ def _states(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...]) -> _State
 
 
 def state_parts(
-    case: Case, layout: Any, blocks: tuple[TrainedBlock, ...], load: StageLoad, states: _States
+    case: Case, layout: Any, held: tuple[Weights, ...], load: StageLoad, states: _States
 ) -> dict[str, Number]:
     """Bytes of weights, gradients and optimizer states of one pipeline stage."""
-    tied = where(layout.pipeline > 1.0, load.last * blocks[-1].weights.tied, 0.0)
-    dense = total("dense_parameters", "parameters", per_layer(load, blocks, lambda b: b.weights.dense)) + tied
-    expert = total("expert_parameters", "parameters", per_layer(load, blocks, lambda b: b.weights.expert))
+    tied = where(layout.pipeline > 1.0, load.last * held[-1].tied, 0.0)
+    dense = total("dense_parameters", "parameters", per_layer(load, held, lambda w: w.dense)) + tied
+    expert = total("expert_parameters", "parameters", per_layer(load, held, lambda w: w.expert))
     kinds = {"weights": case.stored[case.recipe.weights]}
     kinds |= {"gradients": states.gradient_bytes, "optimizer": states.update_bytes}
     return {
@@ -150,10 +151,11 @@ def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Memory of the pipeline stage that needs the most."""
     blocks: tuple[TrainedBlock, ...] = given["_train.blocks"]
     worst: dict[str, Number] = {}
-    states = _states(case, layout, blocks)
+    held = given["_train.weights"]
+    states = _states(case, layout, blocks, held)
     for load in given["_train.stages"]:
         parts = stage_memory(
-            case, layout, blocks, load, states, state_parts(case, layout, blocks, load, states)
+            case, layout, blocks, load, states, state_parts(case, layout, held, load, states)
         )
         if not worst:
             worst = parts
@@ -171,12 +173,13 @@ def memory_by_stage(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[s
     loads = stage_loads(model.pattern, len(model.kinds), int(layout.pipeline), int(layout.virtual_stages))
     rows = []
     blocks = given["_train.blocks"]
-    states = _states(case, layout, blocks)
+    held = given["_train.weights"]
+    states = _states(case, layout, blocks, held)
     alike: dict[StageLoad, dict[str, Number]] = {}
     for load in loads:
         kind = load._replace(index=0.0)
         if kind not in alike:
-            alike[kind] = state_parts(case, layout, blocks, load, states)
+            alike[kind] = state_parts(case, layout, held, load, states)
         parts = stage_memory(case, layout, blocks, load, states, alike[kind])
         rows.append(tuple((f"{k}_bytes", float(v)) for k, v in parts.items()))
     return {"memory.stages": tuple(rows)}

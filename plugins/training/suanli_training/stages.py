@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from suanli import Profile, Stage
-from suanli_training.blocks import blocks
+from suanli_training.blocks import block_weights, blocks
 from suanli_training.memory import PARTS, memory, memory_by_stage
 from suanli_training.placement import placement
+from suanli_training.state import state
 from suanli_training.step import AXES, NARAYANAN, step
 from suanli_training.throughput import PALM, flops, run, throughput
 
@@ -17,7 +18,7 @@ STATE_READS = (
     "tensor", "context", "data", "pipeline", "expert", "expert_tensor", "micro_batch", "virtual_stages", "zero", "schedule",
 )
 MEMORY = tuple(f"memory.{p}_bytes" for p in (*PARTS, "total"))
-TIME = tuple(f"time.{p}_s" for p in ("forward", "backward", "recompute", "optimizer", "bubble", "step"))
+TIME = tuple(f"time.{p}_s" for p in ("forward", "backward", "recompute", "bubble", "step"))
 EXPOSED = ("time.exposed_communication_s", *(f"time.exposed_{a}_s" for a in (*AXES, "other")))
 FLOPS = tuple(f"flops.{k}" for k in ("forward_flops", "backward_flops", "recompute_flops", "model_flops", "hardware_flops", "convention"))
 RATES = tuple(
@@ -41,6 +42,15 @@ STAGES = (
         source="operators x kernel model x collective model",
     ),
     Stage(
+        name="training-weights",
+        workloads=KINDS,
+        gives=("_train.weights",),
+        reads=("tensor", "context", "expert", "expert_tensor", "sequence_parallel"),
+        divided=True,
+        run=block_weights,
+        source="definition",
+    ),
+    Stage(
         name="training-placement",
         workloads=KINDS,
         gives=("_train.stages",),
@@ -51,7 +61,7 @@ STAGES = (
     Stage(
         name="training-memory",
         workloads=KINDS,
-        needs=("_train.blocks", "_train.stages"),
+        needs=("_train.weights", "_train.blocks", "_train.stages"),
         gives=(*MEMORY, "memory.fits"),
         reads=STATE_READS,
         divided=True,
@@ -61,7 +71,7 @@ STAGES = (
     Stage(
         name="training-memory-by-stage",
         workloads=KINDS,
-        needs=("_train.blocks",),
+        needs=("_train.weights", "_train.blocks"),
         gives=("memory.stages",),
         reads=STATE_READS,
         divided=True,
@@ -70,9 +80,20 @@ STAGES = (
         source="Korthikanti et al. 2022; Rajbhandari et al. 2020",
     ),
     Stage(
+        name="training-state",
+        workloads=KINDS,
+        needs=("_train.weights", "_train.stages"),
+        gives=("_train.state_exchanges", "time.optimizer_s"),
+        reads=tuple(r for r in STATE_READS if r not in ("micro_batch", "schedule")),
+        divided=True,
+        run=state,
+        rung="calibrated",
+        source="Rajbhandari et al. 2020",
+    ),
+    Stage(
         name="training-step",
         workloads=KINDS,
-        needs=("_train.blocks", "_train.boundary_bytes", "_train.stages"),
+        needs=("_train.blocks", "_train.boundary_bytes", "_train.stages", "_train.state_exchanges", "time.optimizer_s"),
         gives=(*TIME, *EXPOSED),
         reads=STATE_READS,
         divided=True,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suanli import Case, Kernel, Number, StepExchange, elementwise, formula, is_scalar, maximum, total, where
-from suanli.figures import states_per_parameter
-from suanli.optimizer import step_bytes
+from suanli import Case, Number, formula, maximum, total, where
 from suanli_training.blocks import TrainedBlock
-from suanli_training.memory import micro_batches, per_layer, sum_of
+from suanli_training.memory import micro_batches, per_layer
 from suanli_training.placement import StageLoad
+from suanli_training.state import StateExchange
 
 NARAYANAN = "Narayanan et al. 2021, Efficient large-scale language model training, sec. 2.2 and 3"
 
@@ -54,14 +53,14 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
     passes = {k: all_passes_s(micro_batches=m, one_s=slowest[k]) for k in ("forward", "backward", "recompute")}
     exposed = {a: all_passes_s(micro_batches=m, one_s=slowest[f"exposed.{a}"]) for a in case.axes}
-    exposed["data"] = exposed.get("data", 0.0) + _state_exchanges(case, layout, slowest, m)
+    exposed["data"] = exposed.get("data", 0.0) + _shown(case, given["_train.state_exchanges"], slowest, m)
     exposed["pipeline"] = exposed.get("pipeline", 0.0) + all_passes_s(micro_batches=m, one_s=hand_over)
 
     whole = _whole(case, blocks) + hand_over * layout.pipeline
     bubble = case.schedules[layout.schedule].bubble_s(
         slowest_s=slowest["one"], total_s=whole, stages=layout.pipeline, chunks=layout.virtual_stages
     )
-    optimizer = _optimizer_s(case, layout, slowest)
+    optimizer = given["time.optimizer_s"]
     communication = total("exposed_communication_s", "s", exposed)
     for axis in AXES:
         exposed.setdefault(axis, 0.0)
@@ -69,7 +68,6 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         "time.forward_s": passes["forward"],
         "time.backward_s": passes["backward"],
         "time.recompute_s": passes["recompute"],
-        "time.optimizer_s": optimizer,
         "time.bubble_s": bubble,
         "time.exposed_communication_s": communication,
         **{f"time.exposed_{a}_s": exposed.pop(a) for a in AXES},
@@ -99,13 +97,13 @@ def _times(case: Case, block: TrainedBlock) -> dict[str, Number]:
     one: Number = 0.0
     for seconds in found.values():
         one = one + seconds
-    return found | {"one": one, "dense": block.weights.dense, "expert": block.weights.expert}
+    return found | {"one": one}
 
 
 def _slowest(
     case: Case, loads: tuple[StageLoad, ...], blocks: tuple[TrainedBlock, ...], hand_over: Number
 ) -> dict[str, Number]:
-    """What the slowest of the stages spends on one micro batch; the most parameters any of them holds."""
+    """What the slowest of the stages spends on one micro batch."""
     timed = [_times(case, b) for b in blocks]
     names = {"forward": "forward_s", "backward": "backward_s", "recompute": "recompute_s"}
     slowest: dict[str, Number] = {}
@@ -122,8 +120,7 @@ def _slowest(
             slowest = here
             continue
         slower = here["one"] > slowest["one"]
-        heaviest = {k: maximum(here[k], slowest[k]) for k in ("dense", "expert")}
-        slowest = {k: where(slower, v, slowest[k]) for k, v in here.items()} | heaviest
+        slowest = {k: where(slower, v, slowest[k]) for k, v in here.items()}
     return slowest
 
 
@@ -146,51 +143,16 @@ def _hand_over(case: Case, layout: Any, boundary_bytes: Number) -> Number:
     return where(layout.virtual_stages > 1.0, 0.0 if hidden else 1.0, 1.0) * 2.0 * one * layout.virtual_stages
 
 
-def _state_exchanges(case: Case, layout: Any, slowest: Mapping[str, Number], m: Number) -> Number:
+def _shown(
+    case: Case, exchanges: tuple[StateExchange, ...], slowest: Mapping[str, Number], m: Number
+) -> Number:
     """Seconds of gradient and weight exchanges that nothing hides, in a step."""
-    data = case.axes["data"]
-    stored, recipe = case.stored, case.recipe
-    each = {"gradients": stored[recipe.reduced or recipe.weights], "weights": stored[recipe.weights]}
-    model = case.system.exchanges
-    assert model is not None
     terms: dict[str, Number] = {}
-    exchange: StepExchange
-    parts = ("dense", "expert") if case.has_experts else ("dense",)
-    for exchange in data.step_exchanges(zero=layout.zero):
-        if is_scalar(exchange.times) and exchange.times == 0.0:
-            continue
-        seconds: Number = 0.0
-        for part in parts:
-            ranks, stride = data.group(part, layout)
-            size = slowest[part] * each[exchange.what]
-            seconds = seconds + model.time_s(
-                exchange.operation, bytes=size, ranks=maximum(ranks, 1.0), stride=stride, system=case.system
-            )
+    for exchange in exchanges:
+        seconds = exchange.seconds
         if case.overlap:
             cover = slowest[exchange.phase]
             seconds = exposed_s(exchange_s=seconds, cover_s=cover, parts=slowest["layers"])
         often = exchange.times * where(exchange.each_pass > 0.0, m, 1.0)
-        terms[f"{exchange.operation}.{exchange.what}.{exchange.phase}"] = often * seconds
+        terms[exchange.name] = often * seconds
     return total("exposed_data_s", "s", terms)
-
-
-def _optimizer_s(case: Case, layout: Any, slowest: Mapping[str, Number]) -> Number:
-    """Seconds of the optimizer on the shard of one rank."""
-    recipe, stored, data = case.recipe, case.stored, case.axes["data"]
-    updated: Number = 0.0
-    for part in ("dense", "expert"):
-        ranks, _ = data.group(part, layout)
-        shards = data.shards(zero=layout.zero, ranks=maximum(ranks, 1.0))
-        updated = updated + slowest[part] / shards.optimizer
-    state = sum_of(stored, recipe.optimizer_states) * states_per_parameter(case)
-    moved = step_bytes(
-        parameters=updated,
-        gradient_bytes=sum_of(stored, recipe.reduced),
-        state_bytes=state,
-        master_bytes=sum_of(stored, recipe.master_weights),
-        weight_bytes=stored[recipe.weights],
-    )
-    model = case.device.kernels
-    assert model is not None and case.optimizer is not None
-    kernel: Kernel = elementwise(bytes=moved, flops=updated * case.optimizer.flops_per_parameter)
-    return model.time_s(kernel, case.device)
