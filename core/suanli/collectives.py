@@ -185,6 +185,7 @@ class Hierarchical(CollectiveModel):
         slowest: Number = 0.0
         depth: Number = 0.0
         started: Number = 0.0
+        below: Number = 0.0
         for level, tier in enumerate(system.tiers):
             outer = level > 0 and (tier.span is None or tier.span > system.accelerators_per_node)
             fitted = self.fabric(tier, outer)
@@ -202,8 +203,9 @@ class Hierarchical(CollectiveModel):
                 ratio = crowded_ratio(bandwidth_ratio=ratio, ranks=reached, crowding=fitted.crowding)
             takes = transfer_s(bytes=sent, bandwidth_bytes_per_s=bandwidth, bandwidth_ratio=ratio, ramp_s=fitted.ramp_s)
             slowest = maximum(slowest, where(reached > inside, takes, 0.0))
-            steps = doublings(reached) - doublings(inside)
-            depth = depth + hops(operation, steps) * fitted.latency_s
+            levels = doublings(reached)
+            depth = depth + hops(operation, levels - below) * fitted.latency_s
+            below = levels
             started = maximum(started, where(reached > inside, fitted.launch_s, 0.0))
             inside = reached
         alone = latency_s(launch_s=started, hops_s=depth)

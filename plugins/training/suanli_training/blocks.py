@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from suanli import Case, Number, formula, maximum
+from suanli import Block, Case, Local, Number, formula, maximum, total
 from suanli.figures import (
-    PassTime,
     Weights,
     block_kept_bytes,
     core_forward_s,
@@ -17,11 +16,23 @@ from suanli.figures import (
 
 
 class TrainedBlock(NamedTuple):
-    """One kind of block (the embedding, a kind of layer, the head) on one rank, one micro batch."""
+    """One kind of block (the embedding, a kind of layer, the head) on one rank, one micro batch.
 
-    forward: PassTime
-    backward: PassTime
-    recompute: PassTime
+    Attributes:
+        forward_s: In the kernels of the forward pass.
+        backward_s: In those of the backward pass.
+        recompute_s: In those that run again.
+        exposed_s: In exchanges that nothing hides, by axis in the case's order.
+        one_s: All of it.
+        kept_bytes: Kept for the backward pass.
+        remade_bytes: Made again for it.
+    """
+
+    forward_s: Number
+    backward_s: Number
+    recompute_s: Number
+    exposed_s: tuple[Number, ...]
+    one_s: Number
     kept_bytes: Number
     remade_bytes: Number
 
@@ -40,31 +51,43 @@ def blocks(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         sequence=float(case.sequence),
         kv_tokens=float(case.sequence),
     )
-    found = []
     parts = case.model.parts
-    for i, (block, _) in enumerate(parts):
-        layer = 0 < i < len(parts) - 1
-        recompute = layout.recompute if layer else "none"
-        forward = pass_time(case, layout, block, at, "forward")
-        zero = tuple(0.0 for _ in forward.exposed_s)
-        again = PassTime(0.0, zero)
-        if recompute == "full":
-            again = forward
-        elif recompute == "selective":
-            again = PassTime(core_forward_s(case, block, at), zero)
-        kept = block_kept_bytes(case, block, at, recompute)
-        whole = kept if recompute == "none" else block_kept_bytes(case, block, at, "none")
-        found.append(
-            TrainedBlock(
-                forward=forward,
-                backward=pass_time(case, layout, block, at, "backward"),
-                recompute=again,
-                kept_bytes=kept,
-                remade_bytes=remade_bytes(whole_bytes=whole, kept_bytes=kept),
-            )
-        )
+    found = tuple(
+        _block(case, layout, block, at, layout.recompute if 0 < i < len(parts) - 1 else "none")
+        for i, (block, _) in enumerate(parts)
+    )
+    terms = {f"{block.name}.{i}": made.one_s * float(n) for i, (made, (block, n)) in enumerate(zip(found, parts, strict=True))}
     stream = case.model.layers[0].operators[0].reads[0]
-    return {"_train.blocks": tuple(found), "_train.boundary_bytes": at.held(stream)}
+    return {
+        "_train.blocks": found,
+        "_train.pipeline_s": total("pipeline_s", "s", terms),
+        "_train.boundary_bytes": at.held(stream),
+    }
+
+
+def _block(case: Case, layout: Any, block: Block, at: Local, recompute: str) -> TrainedBlock:
+    forward = pass_time(case, layout, block, at, "forward")
+    backward = pass_time(case, layout, block, at, "backward")
+    exposed = tuple(f + b for f, b in zip(forward.exposed_s, backward.exposed_s, strict=True))
+    again: Number = 0.0
+    if recompute == "full":
+        again = forward.compute_s
+        exposed = tuple(e + f for e, f in zip(exposed, forward.exposed_s, strict=True))
+    elif recompute == "selective":
+        again = core_forward_s(case, block, at)
+    terms = {"forward_s": forward.compute_s, "backward_s": backward.compute_s, "recompute_s": again}
+    terms |= {f"exposed_{axis}_s": e for axis, e in zip(case.axes, exposed, strict=True)}
+    kept = block_kept_bytes(case, block, at, recompute)
+    whole = kept if recompute == "none" else block_kept_bytes(case, block, at, "none")
+    return TrainedBlock(
+        forward_s=forward.compute_s,
+        backward_s=backward.compute_s,
+        recompute_s=again,
+        exposed_s=exposed,
+        one_s=total(f"{block.name}_s", "s", terms),
+        kept_bytes=kept,
+        remade_bytes=remade_bytes(whole_bytes=whole, kept_bytes=kept),
+    )
 
 
 def block_weights(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ STAGES = (
     Stage(
         name="training-blocks",
         workloads=KINDS,
-        gives=("_train.blocks", "_train.boundary_bytes"),
+        gives=("_train.blocks", "_train.pipeline_s", "_train.boundary_bytes"),
         reads=tuple(r for r in BLOCK_READS if r not in ("data", "pipeline")),
         divided=True,
         run=blocks,
@@ -93,7 +93,14 @@ STAGES = (
     Stage(
         name="training-step",
         workloads=KINDS,
-        needs=("_train.blocks", "_train.boundary_bytes", "_train.stages", "_train.state_exchanges", "time.optimizer_s"),
+        needs=(
+            "_train.blocks",
+            "_train.pipeline_s",
+            "_train.boundary_bytes",
+            "_train.stages",
+            "_train.state_exchanges",
+            "time.optimizer_s",
+        ),
         gives=(*TIME, *EXPOSED),
         reads=STATE_READS,
         divided=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suanli import Case, Number, formula, maximum, total, where
+from suanli import Case, Number, formula, is_scalar, maximum, total, where
 from suanli_training.blocks import TrainedBlock
 from suanli_training.memory import micro_batches, per_layer
 from suanli_training.placement import StageLoad
@@ -52,11 +52,15 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     slowest = _slowest(case, given["_train.stages"], blocks, hand_over)
 
     passes = {k: all_passes_s(micro_batches=m, one_s=slowest[k]) for k in ("forward", "backward", "recompute")}
-    exposed = {a: all_passes_s(micro_batches=m, one_s=slowest[f"exposed.{a}"]) for a in case.axes}
+    exposed = {
+        a: all_passes_s(micro_batches=m, one_s=slowest[key])
+        for a in case.axes
+        if (key := f"exposed.{a}") in slowest
+    }
     exposed["data"] = exposed.get("data", 0.0) + _shown(case, given["_train.state_exchanges"], slowest, m)
     exposed["pipeline"] = exposed.get("pipeline", 0.0) + all_passes_s(micro_batches=m, one_s=hand_over)
 
-    whole = _whole(case, blocks) + hand_over * layout.pipeline
+    whole = given["_train.pipeline_s"] + hand_over * layout.pipeline
     bubble = case.schedules[layout.schedule].bubble_s(
         slowest_s=slowest["one"], total_s=whole, stages=layout.pipeline, chunks=layout.virtual_stages
     )
@@ -83,53 +87,33 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _times(case: Case, block: TrainedBlock) -> dict[str, Number]:
-    """Seconds of one micro batch through a block, by what they are spent on; ``one`` is their sum."""
-    found = {
-        "forward": block.forward.compute_s,
-        "backward": block.backward.compute_s,
-        "recompute": block.recompute.compute_s,
-    }
-    for i, axis in enumerate(case.axes):
-        found[f"exposed.{axis}"] = (
-            block.forward.exposed_s[i] + block.backward.exposed_s[i] + block.recompute.exposed_s[i]
-        )
-    one: Number = 0.0
-    for seconds in found.values():
-        one = one + seconds
-    return found | {"one": one}
-
-
 def _slowest(
     case: Case, loads: tuple[StageLoad, ...], blocks: tuple[TrainedBlock, ...], hand_over: Number
 ) -> dict[str, Number]:
-    """What the slowest of the stages spends on one micro batch."""
-    timed = [_times(case, b) for b in blocks]
-    names = {"forward": "forward_s", "backward": "backward_s", "recompute": "recompute_s"}
+    """What the slowest of the stages spends on one micro batch; ``one`` is all of it, hand-over included."""
+    picks: dict[str, Any] = {
+        "forward": lambda b: b.forward_s,
+        "backward": lambda b: b.backward_s,
+        "recompute": lambda b: b.recompute_s,
+        "one": lambda b: b.one_s,
+    }
+    for i, axis in enumerate(case.axes):
+        if any(not is_scalar(b.exposed_s[i]) or b.exposed_s[i] != 0.0 for b in blocks):
+            picks[f"exposed.{axis}"] = lambda b, i=i: b.exposed_s[i]
     slowest: dict[str, Number] = {}
     for load in loads:
-        here: dict[str, Number] = {}
-        for key in timed[0]:
-            terms = per_layer(load, tuple(timed), lambda t, key=key: t[key])  # type: ignore[arg-type, misc]
-            here[key] = total(f"stage_{names.get(key, key)}", "s", terms)
+        here = {
+            key: total(f"stage_{key}_s", "s", per_layer(load, blocks, pick)) for key, pick in picks.items()
+        }
         layers: Number = 0.0
         for count in load.layers:
             layers = layers + count
         here |= {"one": here["one"] + hand_over, "layers": maximum(layers, 1.0)}
-        if not slowest:
-            slowest = here
-            continue
-        slower = here["one"] > slowest["one"]
-        slowest = {k: where(slower, v, slowest[k]) for k, v in here.items()}
+        if slowest:
+            slower = here["one"] > slowest["one"]
+            here = {k: where(slower, v, slowest[k]) for k, v in here.items()}
+        slowest = here
     return slowest
-
-
-def _whole(case: Case, blocks: tuple[TrainedBlock, ...]) -> Number:
-    """Seconds of one micro batch through every stage."""
-    terms = {}
-    for i, (block, (_, times)) in enumerate(zip(blocks, case.model.parts, strict=True)):
-        terms[f"part.{i}"] = _times(case, block)["one"] * float(times)
-    return total("pipeline_s", "s", terms)
 
 
 def _hand_over(case: Case, layout: Any, boundary_bytes: Number) -> Number:
