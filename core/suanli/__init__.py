@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         SuanliError as SuanliError,
         UnknownNameError as UnknownNameError,
     )
-    from suanli.formulas import Derivation as Derivation, fact as fact, formula as formula, total as total, trace as trace
+    from suanli.formulas import Derivation as Derivation, fact as fact, formula as formula, scaled as scaled, total as total, trace as trace
     from suanli.hardware import Accelerator as Accelerator, Rate as Rate, Source as Source, System as System, Tier as Tier
     from suanli.hookspecs import hookimpl as hookimpl
     from suanli.kernels import Efficiency as Efficiency, Kernel as Kernel, KernelModel as KernelModel
@@ -87,7 +87,7 @@ _HOMES: dict[str, str] = {
     "catalog_files": "read_catalog",
     "collectives": "CollectiveModel Hierarchical",
     "errors": "CatalogError InvalidInputError ModelConfigError NotThereYetError PluginError ScenarioError SuanliError UnknownNameError",
-    "formulas": "Derivation fact formula total trace",
+    "formulas": "Derivation fact formula scaled total trace",
     "hardware": "Accelerator Rate Source System Tier",
     "hookspecs": "hookimpl",
     "kernels": "Efficiency Kernel KernelModel Roofline elementwise",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from suanli.case import Case
-from suanli.formulas import formula, total
+from suanli.formulas import formula, scaled, total
 from suanli.kernels import Kernel
 from suanli.models import Block, kept_bytes
 from suanli.numeric import Number, maximum
@@ -146,12 +146,12 @@ def _exposed(
             exchange.operation, bytes=_buffer(exchange, layout, at), ranks=ranks, stride=stride, system=case.system
         )
         into = hidden if exchange.hides and case.overlap else terms
-        into[f"{exchange.operation}.{exchange.tensor.name}"] = seconds * times
+        into[f"{exchange.operation}.{exchange.tensor.name}"] = scaled("s", times, seconds)
     shown = total(f"{name}_{rule.name}_s", "s", terms)
     if not hidden:
         return shown
     outlasting = uncovered_s(exchange_s=total(f"{name}_{rule.name}_hidden_s", "s", hidden), cover_s=cover)
-    return shown + outlasting
+    return total(f"{name}_{rule.name}_exposed_s", "s", {"shown_s": shown, "uncovered_s": outlasting})
 
 
 @functools.lru_cache(maxsize=4096)

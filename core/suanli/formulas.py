@@ -230,3 +230,12 @@ def total(name: str, unit: str, terms: Mapping[str, Any], source: str = "definit
     if _TRACING.get() and isinstance(result, float):
         return Traced(result, Call(name=name, unit=unit, source=source, doc="", inputs=tuple(terms.items())))
     return result
+
+
+def scaled(unit: str, count: Any, each: Any) -> Any:
+    """`count` times `each`; under a trace both are inputs of it."""
+    result = count * each
+    if _TRACING.get() and isinstance(result, float):
+        inputs = (("count", count), ("each", each))
+        return Traced(result, Call(name="times", unit=unit, source="definition", doc="", inputs=inputs))
+    return result

@@ -14,7 +14,7 @@ import attrs
 from attrs.validators import and_, ge, gt, le
 
 from suanli.errors import InvalidInputError, SuanliError, UnknownNameError
-from suanli.formulas import fact, formula, tracing
+from suanli.formulas import fact, formula, scaled, tracing
 from suanli.numeric import Number, any_true, maximum, minimum, power
 from suanli.serialize import Seconds
 
@@ -453,7 +453,7 @@ class Roofline(KernelModel):
             bandwidth_ratio=ratios[1],
             launch_s=ratios[2],
         )
-        return kernel.launches * each
+        return scaled("s", kernel.launches, each)
 
     def band(self, kind: str, precision: str) -> tuple[float, float] | None:
         """The fitted entry's band."""

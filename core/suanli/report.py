@@ -283,11 +283,11 @@ def _without_total(parts: Mapping[str, Any]) -> dict[str, Any]:
 def _report_converter() -> Any:
     converter = serialize.make_converter()
     converter.register_structure_hook(Any, lambda v, _: v)
-    converter.register_structure_hook(
-        dict[str, Any], lambda v, _: dict(v) if isinstance(v, Mapping) else _refuse(v)
+    converter.register_structure_hook_func(
+        lambda t: t == dict[str, Any], lambda v, _: dict(v) if isinstance(v, Mapping) else _refuse(v)
     )
     # One pair of an extra axis; a plain pair of a name and a degree.
-    converter.register_structure_hook(tuple[str, int], lambda v, _: (str(v[0]), int(v[1])))
+    converter.register_structure_hook_func(lambda t: t == tuple[str, int], lambda v, _: (str(v[0]), int(v[1])))
     return converter
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from suanli import Case, Number, formula, maximum, total
+from suanli import Case, Number, formula, maximum, scaled, total
 from suanli.figures import pass_time
 from suanli_serving.cache import pass_batch
 
@@ -36,11 +36,9 @@ def _through(case: Case, layout: Any, *, sequence: float, kv_tokens: float, phas
         operators = tuple(op for op in block.operators if op.group != "loss")
         one = pass_time(case, layout, _without_loss(block, operators), end if block is head else at, "forward")
         name = f"{block.name}.{len(compute)}"
-        compute[name] = one.compute_s * float(times)
-        exposed: Number = 0.0
-        for seconds in one.exposed_s:
-            exposed = exposed + seconds
-        shown[name] = exposed * float(times)
+        compute[name] = scaled("s", float(times), one.compute_s)
+        exposed = total("exposed_s", "s", dict(zip(case.axes, one.exposed_s, strict=True)))
+        shown[name] = scaled("s", float(times), exposed)
     shown["pipeline"] = _hand_over(case, layout, at)
     a = total(f"{phase}_compute_s", "s", compute)
     b = total(f"{phase}_communication_s", "s", shown)
@@ -60,7 +58,7 @@ def _hand_over(case: Case, layout: Any, at: Any) -> Number:
     stream = case.model.layers[0].operators[0].reads[0]
     ranks, stride = case.axes["pipeline"].group("pipeline", layout)
     one = model.time_s("p2p", bytes=at.held(stream), ranks=ranks, stride=stride, system=case.system)
-    return one * maximum(layout.pipeline - 1.0, 0.0)
+    return scaled("s", maximum(layout.pipeline - 1.0, 0.0), one)
 
 
 def prefill(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:

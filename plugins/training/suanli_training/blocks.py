@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from suanli import Block, Case, Local, Number, formula, maximum, total
+from suanli import Block, Case, Local, Number, formula, maximum, scaled, total
 from suanli.figures import (
     Weights,
     block_kept_bytes,
@@ -56,7 +56,7 @@ def blocks(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         _block(case, layout, block, at, layout.recompute if 0 < i < len(parts) - 1 else "none")
         for i, (block, _) in enumerate(parts)
     )
-    terms = {f"{block.name}.{i}": made.one_s * float(n) for i, (made, (block, n)) in enumerate(zip(found, parts, strict=True))}
+    terms = {f"{block.name}.{i}": scaled("s", float(n), made.one_s) for i, (made, (block, n)) in enumerate(zip(found, parts, strict=True))}
     stream = case.model.layers[0].operators[0].reads[0]
     return {
         "_train.blocks": found,
@@ -68,13 +68,17 @@ def blocks(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 def _block(case: Case, layout: Any, block: Block, at: Local, recompute: str) -> TrainedBlock:
     forward = pass_time(case, layout, block, at, "forward")
     backward = pass_time(case, layout, block, at, "backward")
-    exposed = tuple(f + b for f, b in zip(forward.exposed_s, backward.exposed_s, strict=True))
+    passes = {"forward_s": forward, "backward_s": backward}
     again: Number = 0.0
     if recompute == "full":
         again = forward.compute_s
-        exposed = tuple(e + f for e, f in zip(exposed, forward.exposed_s, strict=True))
+        passes["again_s"] = forward
     elif recompute == "selective":
         again = core_forward_s(case, block, at)
+    exposed = tuple(
+        total(f"exposed_{axis}_s", "s", {name: one.exposed_s[i] for name, one in passes.items()})
+        for i, axis in enumerate(case.axes)
+    )
     terms = {"forward_s": forward.compute_s, "backward_s": backward.compute_s, "recompute_s": again}
     terms |= {f"exposed_{axis}_s": e for axis, e in zip(case.axes, exposed, strict=True)}
     kept = block_kept_bytes(case, block, at, recompute)

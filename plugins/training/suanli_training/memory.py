@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from suanli import Case, Number, StateShards, formula, maximum, total, where
+from suanli import Case, Number, StateShards, formula, maximum, scaled, total, where
 from suanli.figures import Weights, states_per_parameter
 from suanli_training.blocks import TrainedBlock
 from suanli_training.placement import StageLoad, stage_loads
@@ -48,12 +48,12 @@ def micro_batches(case: Case, layout: Any) -> Number:
     return float(case.global_batch) / (layout.data * layout.micro_batch)
 
 
-def per_layer(load: StageLoad, blocks: tuple[Any, ...], pick: Any) -> dict[str, Number]:
+def per_layer(load: StageLoad, blocks: tuple[Any, ...], pick: Any, unit: str) -> dict[str, Number]:
     """A figure of each part of the model, times how often the stage holds it."""
-    terms = {"embedding": load.first * pick(blocks[0])}
+    terms = {"embedding": scaled(unit, load.first, pick(blocks[0]))}
     for k, count in enumerate(load.layers):
-        terms[f"layers.{k}"] = count * pick(blocks[1 + k])
-    terms["head"] = load.last * pick(blocks[-1])
+        terms[f"layers.{k}"] = scaled(unit, count, pick(blocks[1 + k]))
+    terms["head"] = scaled(unit, load.last, pick(blocks[-1]))
     return terms
 
 
@@ -96,8 +96,8 @@ def state_parts(
 ) -> dict[str, Number]:
     """Bytes of weights, gradients and optimizer states of one pipeline stage."""
     tied = where(layout.pipeline > 1.0, load.last * held[-1].tied, 0.0)
-    dense = total("dense_parameters", "parameters", per_layer(load, held, lambda w: w.dense)) + tied
-    expert = total("expert_parameters", "parameters", per_layer(load, held, lambda w: w.expert))
+    dense = total("dense_parameters", "parameters", per_layer(load, held, lambda w: w.dense, "parameters")) + tied
+    expert = total("expert_parameters", "parameters", per_layer(load, held, lambda w: w.expert, "parameters"))
     kinds = {"weights": case.stored[case.recipe.weights]}
     kinds |= {"gradients": states.gradient_bytes, "optimizer": states.update_bytes}
     return {
@@ -127,13 +127,13 @@ def stage_memory(
         micro_batches=states.micro_batches,
         chunks=layout.virtual_stages,
     )
-    layers = {f"layers.{k}": n * blocks[1 + k].kept_bytes for k, n in enumerate(load.layers)}
+    layers = {f"layers.{k}": scaled("bytes", n, blocks[1 + k].kept_bytes) for k, n in enumerate(load.layers)}
     kept = activation_bytes(
         layers_bytes=total("layers_kept_bytes", "bytes", layers),
-        embedding_bytes=load.first * blocks[0].kept_bytes,
+        embedding_bytes=scaled("bytes", load.first, blocks[0].kept_bytes),
         in_flight=in_flight,
     )
-    logits = load.last * blocks[-1].kept_bytes
+    logits = scaled("bytes", load.last, blocks[-1].kept_bytes)
     found = parts | {"activations": kept, "logits": logits, "workspace": states.workspace_bytes}
     found["total"] = memory_total_bytes(**found, reserve=float(case.reserve_bytes))
     return found

@@ -35,7 +35,7 @@ def state(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     held: tuple[Weights, ...] = given["_train.weights"]
     for load in given["_train.stages"]:
         for part in heaviest:
-            terms = per_layer(load, held, lambda w, part=part: getattr(w, part))  # type: ignore[misc]
+            terms = per_layer(load, held, lambda w, part=part: getattr(w, part), "parameters")  # type: ignore[misc]
             heaviest[part] = maximum(heaviest[part], total(f"{part}_parameters", "parameters", terms))
     return {
         "_train.state_exchanges": _exchanges(case, layout, heaviest),

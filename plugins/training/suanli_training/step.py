@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suanli import Case, Number, formula, is_scalar, maximum, total, where
+from suanli import Case, Number, formula, is_scalar, maximum, scaled, total, where
 from suanli_training.blocks import TrainedBlock
 from suanli_training.memory import micro_batches, per_layer
 from suanli_training.placement import StageLoad
@@ -57,10 +57,11 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         for a in case.axes
         if (key := f"exposed.{a}") in slowest
     }
-    exposed["data"] = exposed.get("data", 0.0) + _shown(case, given["_train.state_exchanges"], slowest, m)
-    exposed["pipeline"] = exposed.get("pipeline", 0.0) + all_passes_s(micro_batches=m, one_s=hand_over)
+    exposed["data"] = _shown(case, given["_train.state_exchanges"], slowest, m)
+    exposed["pipeline"] = all_passes_s(micro_batches=m, one_s=hand_over)
 
-    whole = given["_train.pipeline_s"] + hand_over * layout.pipeline
+    handing = scaled("s", layout.pipeline, hand_over)
+    whole = total("all_stages_s", "s", {"layers_s": given["_train.pipeline_s"], "hand_over_s": handing})
     bubble = case.schedules[layout.schedule].bubble_s(
         slowest_s=slowest["one"], total_s=whole, stages=layout.pipeline, chunks=layout.virtual_stages
     )
@@ -103,12 +104,12 @@ def _slowest(
     slowest: dict[str, Number] = {}
     for load in loads:
         here = {
-            key: total(f"stage_{key}_s", "s", per_layer(load, blocks, pick)) for key, pick in picks.items()
+            key: total(f"stage_{key}_s", "s", per_layer(load, blocks, pick, "s")) for key, pick in picks.items()
         }
         layers: Number = 0.0
         for count in load.layers:
             layers = layers + count
-        here |= {"one": here["one"] + hand_over, "layers": maximum(layers, 1.0)}
+        here |= {"one": total("stage_all_s", "s", {"stage_s": here["one"], "hand_over_s": hand_over}), "layers": maximum(layers, 1.0)}
         if slowest:
             slower = here["one"] > slowest["one"]
             here = {k: where(slower, v, slowest[k]) for k, v in here.items()}
@@ -124,7 +125,8 @@ def _hand_over(case: Case, layout: Any, boundary_bytes: Number) -> Number:
     one = model.time_s("p2p", bytes=boundary_bytes, ranks=ranks, stride=stride, system=case.system)
     # With several chunks a stage computes one while another travels.
     hidden = case.overlap and case.schedules[layout.schedule].chunked
-    return where(layout.virtual_stages > 1.0, 0.0 if hidden else 1.0, 1.0) * 2.0 * one * layout.virtual_stages
+    shown = where(layout.virtual_stages > 1.0, 0.0 if hidden else 1.0, 1.0)
+    return scaled("s", shown * 2.0 * layout.virtual_stages, one)
 
 
 def _shown(
@@ -138,5 +140,5 @@ def _shown(
             cover = slowest[exchange.phase]
             seconds = exposed_s(exchange_s=seconds, cover_s=cover, parts=slowest["layers"])
         often = exchange.times * where(exchange.each_pass > 0.0, m, 1.0)
-        terms[exchange.name] = often * seconds
+        terms[exchange.name] = scaled("s", often, seconds)
     return total("exposed_data_s", "s", terms)
