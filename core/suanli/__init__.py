@@ -12,70 +12,164 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from suanli.api import (
         accelerator as accelerator,
+    )
+    from suanli.api import (
         catalog as catalog,
+    )
+    from suanli.api import (
         estimate as estimate,
+    )
+    from suanli.api import (
         explain as explain,
+    )
+    from suanli.api import (
         load as load,
+    )
+    from suanli.api import (
         model as model,
+    )
+    from suanli.api import (
         rule as rule,
+    )
+    from suanli.api import (
         rules as rules,
+    )
+    from suanli.api import (
         scenario as scenario,
+    )
+    from suanli.api import (
         schema as schema,
+    )
+    from suanli.api import (
         search as search,
+    )
+    from suanli.api import (
         system as system,
     )
-    from suanli.case import Case as Case, Problem as Problem
+    from suanli.case import Case as Case
+    from suanli.case import Problem as Problem
     from suanli.catalog_files import read_catalog as read_catalog
-    from suanli.collectives import CollectiveModel as CollectiveModel, Hierarchical as Hierarchical
+    from suanli.collectives import CollectiveModel as CollectiveModel
+    from suanli.collectives import Hierarchical as Hierarchical
     from suanli.errors import (
         CatalogError as CatalogError,
+    )
+    from suanli.errors import (
         InvalidInputError as InvalidInputError,
+    )
+    from suanli.errors import (
         ModelConfigError as ModelConfigError,
+    )
+    from suanli.errors import (
         NotThereYetError as NotThereYetError,
+    )
+    from suanli.errors import (
         PluginError as PluginError,
+    )
+    from suanli.errors import (
         ScenarioError as ScenarioError,
+    )
+    from suanli.errors import (
         SuanliError as SuanliError,
+    )
+    from suanli.errors import (
         UnknownNameError as UnknownNameError,
     )
-    from suanli.formulas import Derivation as Derivation, fact as fact, formula as formula, scaled as scaled, total as total, trace as trace
-    from suanli.hardware import Accelerator as Accelerator, Rate as Rate, Source as Source, System as System, Tier as Tier
+    from suanli.formulas import Derivation as Derivation
+    from suanli.formulas import fact as fact
+    from suanli.formulas import formula as formula
+    from suanli.formulas import scaled as scaled
+    from suanli.formulas import total as total
+    from suanli.formulas import trace as trace
+    from suanli.hardware import Accelerator as Accelerator
+    from suanli.hardware import Rate as Rate
+    from suanli.hardware import Source as Source
+    from suanli.hardware import System as System
+    from suanli.hardware import Tier as Tier
     from suanli.hookspecs import hookimpl as hookimpl
-    from suanli.kernels import Efficiency as Efficiency, Kernel as Kernel, KernelModel as KernelModel
-    from suanli.kernels import Roofline as Roofline, elementwise as elementwise
-    from suanli.layout import Layout as Layout, LayoutTable as LayoutTable
-    from suanli.models import Block as Block, Model as Model, ModelFamily as ModelFamily, ModelPreset as ModelPreset
+    from suanli.kernels import Efficiency as Efficiency
+    from suanli.kernels import Kernel as Kernel
+    from suanli.kernels import KernelModel as KernelModel
+    from suanli.kernels import Roofline as Roofline
+    from suanli.kernels import elementwise as elementwise
+    from suanli.layout import Layout as Layout
+    from suanli.layout import LayoutTable as LayoutTable
+    from suanli.layout_search import Plan as Plan
+    from suanli.layout_search import SearchResult as SearchResult
+    from suanli.models import Block as Block
+    from suanli.models import Model as Model
+    from suanli.models import ModelFamily as ModelFamily
+    from suanli.models import ModelPreset as ModelPreset
     from suanli.models import Profile as Profile
-    from suanli.numeric import Number as Number, ceil as ceil, floor as floor, is_scalar as is_scalar, maximum as maximum, minimum as minimum
+    from suanli.numeric import Number as Number
+    from suanli.numeric import ceil as ceil
+    from suanli.numeric import floor as floor
+    from suanli.numeric import is_scalar as is_scalar
+    from suanli.numeric import maximum as maximum
+    from suanli.numeric import minimum as minimum
     from suanli.numeric import where as where
     from suanli.operators import (
         Attention as Attention,
+    )
+    from suanli.operators import (
         Embedding as Embedding,
+    )
+    from suanli.operators import (
         Experts as Experts,
+    )
+    from suanli.operators import (
         Linear as Linear,
+    )
+    from suanli.operators import (
         Loss as Loss,
+    )
+    from suanli.operators import (
         Operator as Operator,
+    )
+    from suanli.operators import (
         Pointwise as Pointwise,
     )
-    from suanli.optimizer import ElementwiseOptimizer as ElementwiseOptimizer, OptimizerRule as OptimizerRule
+    from suanli.optimizer import ElementwiseOptimizer as ElementwiseOptimizer
+    from suanli.optimizer import OptimizerRule as OptimizerRule
     from suanli.optimizer import StateTensor as StateTensor
     from suanli.parallelism import (
         Exchange as Exchange,
+    )
+    from suanli.parallelism import (
         ParallelismRule as ParallelismRule,
+    )
+    from suanli.parallelism import (
         PipelineSchedule as PipelineSchedule,
+    )
+    from suanli.parallelism import (
         StateShards as StateShards,
+    )
+    from suanli.parallelism import (
         StepExchange as StepExchange,
+    )
+    from suanli.parallelism import (
         partial_gradients as partial_gradients,
+    )
+    from suanli.parallelism import (
         partial_sums as partial_sums,
+    )
+    from suanli.parallelism import (
         role_sizes as role_sizes,
     )
-    from suanli.precision import NumberFormat as NumberFormat, Recipe as Recipe
+    from suanli.precision import NumberFormat as NumberFormat
+    from suanli.precision import Recipe as Recipe
     from suanli.report import Report as Report
-    from suanli.rulebook import Answer as Answer, Rule as Rule
+    from suanli.rulebook import Answer as Answer
+    from suanli.rulebook import Rule as Rule
     from suanli.scenarios import Scenario as Scenario
-    from suanli.layout_search import Plan as Plan, SearchResult as SearchResult
     from suanli.stages import Stage as Stage
-    from suanli.tensors import Dim as Dim, Local as Local, Parameter as Parameter, Tensor as Tensor
-    from suanli.workload import Finetune as Finetune, Pretrain as Pretrain, Serve as Serve
+    from suanli.tensors import Dim as Dim
+    from suanli.tensors import Local as Local
+    from suanli.tensors import Parameter as Parameter
+    from suanli.tensors import Tensor as Tensor
+    from suanli.workload import Finetune as Finetune
+    from suanli.workload import Pretrain as Pretrain
+    from suanli.workload import Serve as Serve
     from suanli.workspace import Workspace as Workspace
 
 api_version = "1"
@@ -86,7 +180,8 @@ _HOMES: dict[str, str] = {
     "case": "Case Problem",
     "catalog_files": "read_catalog",
     "collectives": "CollectiveModel Hierarchical",
-    "errors": "CatalogError InvalidInputError ModelConfigError NotThereYetError PluginError ScenarioError SuanliError UnknownNameError",
+    "errors": "CatalogError InvalidInputError ModelConfigError NotThereYetError PluginError ScenarioError SuanliError "
+    "UnknownNameError",
     "formulas": "Derivation fact formula scaled total trace",
     "hardware": "Accelerator Rate Source System Tier",
     "hookspecs": "hookimpl",
@@ -96,7 +191,8 @@ _HOMES: dict[str, str] = {
     "numeric": "Number ceil floor is_scalar maximum minimum where",
     "operators": "Attention Embedding Experts Linear Loss Operator Pointwise",
     "optimizer": "ElementwiseOptimizer OptimizerRule StateTensor",
-    "parallelism": "Exchange ParallelismRule PipelineSchedule StateShards StepExchange partial_gradients partial_sums role_sizes",
+    "parallelism": "Exchange ParallelismRule PipelineSchedule StateShards StepExchange partial_gradients "
+    "partial_sums role_sizes",
     "precision": "NumberFormat Recipe",
     "report": "Report",
     "rulebook": "Answer Rule",
@@ -109,7 +205,8 @@ _HOMES: dict[str, str] = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted([*_HOME, "api_version"])  # noqa: PLE0605
+__all__ = sorted([*_HOME, "api_version"])
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":

@@ -157,7 +157,7 @@ class Case:
                 divided[role] = divided[role] * degree if role in divided else degree
         share = divided.pop("sequence", 1.0)
         spreading = layout.sequence_parallel
-        tensor = self.axes["tensor"] if "tensor" in self.axes else None
+        tensor = self.axes.get("tensor")
         return Local(
             batch=batch,
             sequence=sequence / share,
@@ -184,7 +184,9 @@ class _Ones:
         return 1.0
 
 
-def product_formats(device: Accelerator, recipe: Recipe, formats: Mapping[str, NumberFormat]) -> tuple[Formats, Formats]:
+def product_formats(
+    device: Accelerator, recipe: Recipe, formats: Mapping[str, NumberFormat]
+) -> tuple[Formats, Formats]:
     """How a device multiplies a recipe's weights, and how it runs the recipe's attention core."""
     cache = formats[recipe.kv_cache]
     weights = formats_on(device, weights=formats[recipe.weights], compute=formats[recipe.compute], cache=cache)

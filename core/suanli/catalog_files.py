@@ -46,11 +46,12 @@ def read_catalog(files: Traversable | str | Path) -> CatalogFile:
     Raises:
         CatalogError: Naming every fault with its file, entry and key.
     """
-    return _read_catalog(Path(files) if isinstance(files, str) else files)
+    root: Any = Path(files) if isinstance(files, str) else files
+    return _read_catalog(root)
 
 
 @functools.lru_cache(maxsize=64)
-def _read_catalog(root: Traversable) -> CatalogFile:
+def _read_catalog(root: Any) -> CatalogFile:
     if root.is_dir():
         found = sorted((f for f in root.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     else:
@@ -99,7 +100,9 @@ def _read(file: Traversable) -> dict[str, Any]:
 def _entries(tables: list[tuple[str, int, Any]], cls: type[T], kind: str, faults: list[str]) -> tuple[T, ...]:
     found = []
     for file, index, table in tables:
-        name = next((table[k] for k in ("id", "name") if isinstance(table, dict) and isinstance(table.get(k), str)), index)
+        name = next(
+            (table[k] for k in ("id", "name") if isinstance(table, dict) and isinstance(table.get(k), str)), index
+        )
         try:
             found.append(_converter().structure(table, cls))
         except Exception as exc:

@@ -289,4 +289,6 @@ def _entry(kind: str, value: Any, provider: Provider) -> Entry:
         "system": lambda v: v.id,
         "model family": lambda v: v.family,
     }.get(kind, lambda v: v.name)
-    return Entry(kind=kind, name=name(value), aliases=tuple(getattr(value, "aliases", ())), value=value, provider=provider)
+    return Entry(
+        kind=kind, name=name(value), aliases=tuple(getattr(value, "aliases", ())), value=value, provider=provider
+    )

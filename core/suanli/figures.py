@@ -122,9 +122,7 @@ def core_forward_s(case: Case, block: Block, at: Local) -> Number:
     assert model is not None
     cores = [op for op in block.operators if isinstance(op, Attention)]
     terms = {
-        f"{op.name}.{i}": model.time_s(k, case.device)
-        for op in cores
-        for i, k in enumerate(op.forward(at, case.how))
+        f"{op.name}.{i}": model.time_s(k, case.device) for op in cores for i, k in enumerate(op.forward(at, case.how))
     }
     return total(f"{block.name}_core_s", "s", terms)
 
@@ -133,9 +131,7 @@ Plan = tuple[tuple[Exchange, float], ...]
 """Exchanges of one axis on one pass of a block, each with how often one just like it is made."""
 
 
-def _exposed(
-    case: Case, layout: Any, rule: ParallelismRule, plan: Plan, at: Local, name: str, cover: Number
-) -> Number:
+def _exposed(case: Case, layout: Any, rule: ParallelismRule, plan: Plan, at: Local, name: str, cover: Number) -> Number:
     terms: dict[str, Number] = {}
     hidden: dict[str, Number] = {}
     model = case.system.exchanges
@@ -155,9 +151,7 @@ def _exposed(
 
 
 @functools.lru_cache(maxsize=4096)
-def plans_of(
-    axes: Axes, block: Block, sequence_parallel: bool, phase: str
-) -> tuple[tuple[ParallelismRule, Plan], ...]:
+def plans_of(axes: Axes, block: Block, sequence_parallel: bool, phase: str) -> tuple[tuple[ParallelismRule, Plan], ...]:
     """Each axis with the exchanges it makes on one pass of a block."""
     return tuple((rule, _plan(rule, block, sequence_parallel, phase)) for rule in axes.values())
 

@@ -23,15 +23,22 @@ Untraced, a formula costs one look at a context variable.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import attrs
 
+if TYPE_CHECKING:
+    from suanli.numeric import Number
+
 _TRACING: ContextVar[bool] = ContextVar("suanli_tracing", default=False)
 _is_tracing = _TRACING.get
+_traces = 0
+"""Traces on in any context: while there is none, a formula need not ask its own."""
+_LOCK = threading.Lock()
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,7 +112,7 @@ def formula(*, unit: str, source: str) -> Callable[[Callable[P, R]], Callable[P,
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not _is_tracing():
+            if not _traces or not _is_tracing():
                 return function(*args, **kwargs)
             result = function(*args, **kwargs)
             if not isinstance(result, float):
@@ -121,7 +128,7 @@ def formula(*, unit: str, source: str) -> Callable[[Callable[P, R]], Callable[P,
 
 def fact(value: R, name: str, unit: str, source: str, confidential: bool = False) -> R:
     """`value`, remembered as a stated fact while a trace is on; unchanged otherwise."""
-    if _TRACING.get() and isinstance(value, (int, float)) and not isinstance(value, (bool, Traced)):
+    if _traces and _is_tracing() and isinstance(value, (int, float)) and not isinstance(value, (bool, Traced)):
         about = Fact(name=name, unit=unit, source=source, confidential=confidential)
         return cast("R", Traced(float(value), about))
     return value
@@ -130,16 +137,21 @@ def fact(value: R, name: str, unit: str, source: str, confidential: bool = False
 @contextmanager
 def trace() -> Iterator[None]:
     """Within this context formulas return numbers that remember how they were made."""
+    global _traces
     token = _TRACING.set(True)
+    with _LOCK:
+        _traces += 1
     try:
         yield
     finally:
+        with _LOCK:
+            _traces -= 1
         _TRACING.reset(token)
 
 
 def tracing() -> bool:
     """Whether a trace is on in this context."""
-    return _TRACING.get()
+    return _traces > 0 and _is_tracing()
 
 
 @attrs.frozen(kw_only=True)
@@ -222,20 +234,20 @@ def derivation(value: Any, label: str = "") -> Derivation:
     return Derivation(name=label or "value", value=number)
 
 
-def total(name: str, unit: str, terms: Mapping[str, Any], source: str = "definition: sum") -> Any:
+def total(name: str, unit: str, terms: Mapping[str, Number], source: str = "definition: sum") -> Number:
     """The sum of named terms, added left to right; under a trace each term is an input of it."""
-    result: Any = 0.0
+    result: Number = 0.0
     for term in terms.values():
         result = result + term
-    if _TRACING.get() and isinstance(result, float):
+    if _traces and _is_tracing() and isinstance(result, float):
         return Traced(result, Call(name=name, unit=unit, source=source, doc="", inputs=tuple(terms.items())))
     return result
 
 
-def scaled(unit: str, count: Any, each: Any) -> Any:
+def scaled(unit: str, count: Number, each: Number) -> Number:
     """`count` times `each`; under a trace both are inputs of it."""
     result = count * each
-    if _TRACING.get() and isinstance(result, float):
+    if _traces and _is_tracing() and isinstance(result, float):
         inputs = (("count", count), ("each", each))
         return Traced(result, Call(name="times", unit=unit, source="definition", doc="", inputs=inputs))
     return result

@@ -28,6 +28,7 @@ NAME = and_(max_len(80), matches_re(r"[a-z0-9][a-z0-9._+-]*"))
 CONFIDENCES = ("high", "medium", "low")
 TOPOLOGIES = ("switch", "full-mesh", "hypercube", "ring", "torus", "tree", "pcie")
 
+
 @attrs.frozen
 class Rate:
     """A peak rate in one precision; 0 where the hardware has no such path."""
@@ -90,14 +91,10 @@ class Accelerator:
     usable_memory_bytes: Bytes | None = attrs.field(
         default=None, validator=optional(gt(0)), metadata={"key": "usable_memory"}
     )
-    memory_bandwidth_bytes_per_s: BytesPerSecond = attrs.field(
-        validator=gt(0.0), metadata={"key": "memory_bandwidth"}
-    )
+    memory_bandwidth_bytes_per_s: BytesPerSecond = attrs.field(validator=gt(0.0), metadata={"key": "memory_bandwidth"})
     cores: int | None = attrs.field(default=None, validator=optional(gt(0)))
     clock_hz: Hertz | None = attrs.field(default=None, validator=optional(gt(0.0)), metadata={"key": "clock"})
-    l2_cache_bytes: Bytes | None = attrs.field(
-        default=None, validator=optional(ge(0)), metadata={"key": "l2_cache"}
-    )
+    l2_cache_bytes: Bytes | None = attrs.field(default=None, validator=optional(ge(0)), metadata={"key": "l2_cache"})
     power_w: Watts | None = attrs.field(default=None, validator=optional(gt(0.0)), metadata={"key": "power"})
     peak: tuple[Rate, ...] = attrs.field()
     sparsity: str | None = None
@@ -114,9 +111,7 @@ class Accelerator:
     note: str = ""
     source: tuple[Source, ...]
     kernels: KernelModel | None = attrs.field(default=None, eq=False, repr=False, metadata={"runtime": True})
-    formats: tuple[NumberFormat, ...] = attrs.field(
-        default=(), eq=False, repr=False, metadata={"runtime": True}
-    )
+    formats: tuple[NumberFormat, ...] = attrs.field(default=(), eq=False, repr=False, metadata={"runtime": True})
 
     @peak.validator
     def _some_peak(self, _: object, value: tuple[Rate, ...]) -> None:
@@ -156,9 +151,7 @@ class Accelerator:
         """
         found = next((p for p in (number.compute, *number.wider) if self.rates.get(p, 0.0) > 0.0), None)
         if found is None:
-            raise SuanliError(
-                f"{self.id} states no peak a {number.name} product could run at; add one to its `peak`"
-            )
+            raise SuanliError(f"{self.id} states no peak a {number.name} product could run at; add one to its `peak`")
         return found
 
     def vector_flops_per_s(self) -> float:
@@ -175,14 +168,14 @@ class Accelerator:
     @property
     def bandwidth_bytes_per_s(self) -> float:
         """Peak memory bandwidth, as a stated fact."""
-        return self._stated(
-            self.memory_bandwidth_bytes_per_s, "memory_bandwidth", "bytes_per_s", "memory_bandwidth"
-        )
+        return self._stated(self.memory_bandwidth_bytes_per_s, "memory_bandwidth", "bytes_per_s", "memory_bandwidth")
 
     def source_of(self, group: str) -> str:
         """The document that states a group of figures (``peak``, ``memory`` ...)."""
         texts = {s.group: s.text for s in self.source}
-        return texts.get(group) or texts.get(group.partition("_")[0]) or texts.get("all") or next(iter(texts.values()), "")
+        return (
+            texts.get(group) or texts.get(group.partition("_")[0]) or texts.get("all") or next(iter(texts.values()), "")
+        )
 
     def _stated(self, value: float, name: str, unit: str, group: str) -> float:
         if not tracing():
@@ -211,9 +204,7 @@ class Accelerator:
         `kv_tokens` are the tokens attended to, the queries included; `window` 0 is none.
         """
         shape = {"batch": batch, "query": query, "kv_tokens": kv_tokens, "heads": heads, "kv_heads": kv_heads}
-        return kernels.ask(
-            self, kernels.attention, precision, phase=phase, head_dim=head_dim, window=window, **shape
-        )
+        return kernels.ask(self, kernels.attention, precision, phase=phase, head_dim=head_dim, window=window, **shape)
 
     def mla_s(
         self,
@@ -320,9 +311,7 @@ class System:
     source: tuple[Source, ...]
     accelerators: Count = attrs.field(validator=gt(0), metadata={"runtime": True})
     device: Accelerator | None = attrs.field(default=None, eq=False, repr=False, metadata={"runtime": True})
-    exchanges: CollectiveModel | None = attrs.field(
-        default=None, eq=False, repr=False, metadata={"runtime": True}
-    )
+    exchanges: CollectiveModel | None = attrs.field(default=None, eq=False, repr=False, metadata={"runtime": True})
 
     @accelerators.default
     def _one_node(self) -> int:
@@ -364,14 +353,12 @@ def register(converter: cattrs.Converter) -> None:
     converter.register_unstructure_hook_func(
         lambda t: t == tuple[Rate, ...], lambda v: {r.precision: r.flops_per_s or "none" for r in v}
     )
-    converter.register_unstructure_hook_func(
-        lambda t: t == tuple[Source, ...], lambda v: {s.group: s.text for s in v}
-    )
+    converter.register_unstructure_hook_func(lambda t: t == tuple[Source, ...], lambda v: {s.group: s.text for s in v})
 
 
 def _rates(value: Any) -> tuple[Rate, ...]:
     if not isinstance(value, Mapping):
-        raise TypeError(f"expected a table of rates such as {{ bf16 = \"312 TFLOP/s\" }}, got {show(value)}")
+        raise TypeError(f'expected a table of rates such as {{ bf16 = "312 TFLOP/s" }}, got {show(value)}')
     found, faults = [], []
     for precision, rate in value.items():
         try:
@@ -386,7 +373,7 @@ def _rates(value: Any) -> tuple[Rate, ...]:
 
 def _sources(value: Any) -> tuple[Source, ...]:
     if not isinstance(value, Mapping) or not value:
-        raise TypeError(f"expected a table such as {{ all = \"datasheet v1.2, p. 3\" }}, got {show(value)}")
+        raise TypeError(f'expected a table such as {{ all = "datasheet v1.2, p. 3" }}, got {show(value)}')
     bad = [k for k, v in value.items() if not isinstance(v, str) or not v.strip()]
     if bad:
         raise ValueError(f"every source is a text; not so: {', '.join(map(str, bad))}")

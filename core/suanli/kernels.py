@@ -164,7 +164,13 @@ def gemm(*, m: Number, n: Number, k: Number, formats: Formats = BF16, launches: 
         m=m, n=n, k=k, input_bytes=formats.activations, weight_bytes=formats.weights, output_bytes=2.0
     )
     return Kernel(
-        kind="gemm", precision=formats.precision, compute=formats.compute, flops=flops, bytes=bytes_, launches=launches, shape={"m": m, "n": n, "k": k}
+        kind="gemm",
+        precision=formats.precision,
+        compute=formats.compute,
+        flops=flops,
+        bytes=bytes_,
+        launches=launches,
+        shape={"m": m, "n": n, "k": k},
     )
 
 
@@ -197,7 +203,14 @@ def attention(
     )
     shape = {"batch": batch, "query": query, "kv_tokens": kv_tokens, "heads": heads, "kv_heads": kv_heads}
     shape |= {"head_dim": head_dim, "window": window}
-    return Kernel(kind=f"attention_{_phase(phase)}", precision=formats.precision, compute=formats.compute, flops=flops, bytes=bytes_, shape=shape)
+    return Kernel(
+        kind=f"attention_{_phase(phase)}",
+        precision=formats.precision,
+        compute=formats.compute,
+        flops=flops,
+        bytes=bytes_,
+        shape=shape,
+    )
 
 
 def latent_attention(
@@ -229,7 +242,14 @@ def latent_attention(
         cache_bytes=formats.cache,
     )
     shape = {"batch": batch, "query": query, "kv_tokens": kv_tokens, "heads": heads}
-    return Kernel(kind=f"mla_{phase}", precision=formats.precision, compute=formats.compute, flops=flops, bytes=bytes_, shape=shape)
+    return Kernel(
+        kind=f"mla_{phase}",
+        precision=formats.precision,
+        compute=formats.compute,
+        flops=flops,
+        bytes=bytes_,
+        shape=shape,
+    )
 
 
 @formula(unit="experts", source="definition: idle if no token picks it; each token picks top_k at random")
@@ -273,7 +293,14 @@ def experts(
     # Tokens in and out at the model's width, and the inner tensors, all of them in two bytes.
     moved = routed * (2.0 * hidden + matrices * inner) * 2.0
     shape = {"tokens": tokens, "hidden": hidden, "intermediate": intermediate, "experts": experts, "top_k": top_k}
-    return Kernel(kind="moe", precision=formats.precision, compute=formats.compute, flops=flops, bytes=weights + moved, shape=shape)
+    return Kernel(
+        kind="moe",
+        precision=formats.precision,
+        compute=formats.compute,
+        flops=flops,
+        bytes=weights + moved,
+        shape=shape,
+    )
 
 
 def elementwise(*, bytes: Number, flops: Number = 0.0, launches: Number = 1.0) -> Kernel:

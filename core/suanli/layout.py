@@ -171,7 +171,7 @@ class LayoutTable:
 
     def layout(self, row: int) -> Layout:
         """One row as a :class:`Layout`."""
-        found = {}
+        found: dict[str, Any] = {}
         for f, values in self.values.items():
             found[f] = int(values[self.codes[f][row]] if f in self.codes else values[0])
         extra = tuple((f, d) for f, d in found.items() if f not in NUMERIC)

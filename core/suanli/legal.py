@@ -8,10 +8,11 @@ from typing import Any
 import attrs
 
 from suanli.case import Case
+from suanli.errors import UnknownNameError
 from suanli.layout import NUMERIC, Layout
 from suanli.numeric import Flag
-from suanli.tensors import EXPERTS
 from suanli.parallelism import role_sizes
+from suanli.tensors import EXPERTS
 
 
 @attrs.frozen
@@ -31,7 +32,9 @@ class Condition:
     says: Callable[[Any], str]
 
 
-def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zero: bool = False) -> tuple[Condition, ...]:
+def conditions(
+    case: Case, *, schedule: str, sequence_parallel: bool, strict_zero: bool = False
+) -> tuple[Condition, ...]:
     """The laws that tie fields together; those of one axis alone are the rules' own."""
     world = float(case.system.accelerators)
     layers = len(case.model.layers)
@@ -40,15 +43,19 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
             "layout.pipeline",
             "virtual_stages",
             lambda x: x.pipeline * x.virtual_stages <= layers,
-            lambda x: f"{x.pipeline:.0f} stages of {x.virtual_stages:.0f} chunks need as many layers; "
-            f"{case.model.name} has {layers}",
+            lambda x: (
+                f"{x.pipeline:.0f} stages of {x.virtual_stages:.0f} chunks need as many layers; "
+                f"{case.model.name} has {layers}"
+            ),
         ),
         Condition(
             "layout.expert",
             "",
             lambda x: (x.tensor * x.context * x.data * x.attention_data) % (x.expert * x.expert_tensor) == 0,
-            lambda x: f"expert x expert_tensor = {x.expert * x.expert_tensor:.0f} does not divide the "
-            f"{x.tensor * x.context * x.data * x.attention_data:.0f} ranks of a stage",
+            lambda x: (
+                f"expert x expert_tensor = {x.expert * x.expert_tensor:.0f} does not divide the "
+                f"{x.tensor * x.context * x.data * x.attention_data:.0f} ranks of a stage"
+            ),
         ),
         Condition(
             "layout.expert_tensor",
@@ -82,7 +89,9 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
             "layout.micro_batch",
             "micro_batch",
             lambda x: batch % (x.data * x.micro_batch) == 0,
-            lambda x: f"data {x.data:.0f} x micro_batch {x.micro_batch:.0f} does not divide the global batch of {batch:.0f}",
+            lambda x: (
+                f"data {x.data:.0f} x micro_batch {x.micro_batch:.0f} does not divide the global batch of {batch:.0f}"
+            ),
         ),
         Condition(
             "layout.context",
@@ -94,8 +103,10 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
             "layout.virtual_stages",
             "virtual_stages",
             lambda x: (x.virtual_stages > 1) == chunked,
-            lambda x: f"schedule {schedule!r} {'needs several chunks on a stage' if chunked else 'has one chunk on a stage'}, "
-            f"got {x.virtual_stages:.0f}",
+            lambda x: (
+                f"schedule {schedule!r} {'needs several chunks' if chunked else 'has one chunk'} on a stage, "
+                f"got {x.virtual_stages:.0f}"
+            ),
         ),
     ]
     if chunked:
@@ -110,8 +121,10 @@ def conditions(case: Case, *, schedule: str, sequence_parallel: bool, strict_zer
                 "layout.micro_batch",
                 "micro_batch",
                 lambda x: (batch / (x.data * x.micro_batch)) % x.pipeline == 0,
-                lambda x: f"{schedule!r} needs micro batches a multiple of the {x.pipeline:.0f} stages, "
-                f"got {batch / (x.data * x.micro_batch):.0f}",
+                lambda x: (
+                    f"{schedule!r} needs micro batches a multiple of the {x.pipeline:.0f} stages, "
+                    f"got {batch / (x.data * x.micro_batch):.0f}"
+                ),
             ),
         ]
     if strict_zero:
@@ -150,7 +163,7 @@ class _View:
 def faults(case: Case, layout: Layout) -> Iterator[str]:
     """What is wrong with one layout, each as ``"path: what is wrong"``."""
     if layout.schedule not in case.schedules:
-        yield f"layout.schedule: no pipeline schedule named {layout.schedule!r}; known: {', '.join(sorted(case.schedules))}"
+        yield f"layout.schedule: {UnknownNameError('pipeline schedule', layout.schedule, case.schedules)}"
         return
     degrees = layout.to_dict()
     for field, rule in case.axes.items():
@@ -200,11 +213,14 @@ def domains(case: Case, given: dict[str, tuple[Any, ...]], *, wide: bool) -> dic
         powers = tuple(2**i for i in range(7 if wide else 4))
         longest = case.sequence // 1024
         found |= {
-            "context": tuple(d for d in ranks if wide and d <= max(1, longest) and case.sequence % (2 * d) == 0) or (1,),
+            "context": tuple(d for d in ranks if wide and d <= max(1, longest) and case.sequence % (2 * d) == 0)
+            or (1,),
             "data": ranks,
             "micro_batch": powers,
             "virtual_stages": tuple(d for d in range(1, 13) if layers % d == 0 or d == 1),
-            "schedule": tuple(sorted({s.name for s in case.schedules.values()} - {"gpipe"})) if wide else ("1f1b", "interleaved"),
+            "schedule": tuple(sorted({s.name for s in case.schedules.values()} - {"gpipe"}))
+            if wide
+            else ("1f1b", "interleaved"),
             "sequence_parallel": (True, False) if wide else (case.profile.sequence_parallel,),
             "zero": (0, 1, 2, 3) if wide else (1,),
             "recompute": ("none", "selective", "full"),

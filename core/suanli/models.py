@@ -15,10 +15,10 @@ import cattrs
 from attrs.validators import instance_of
 
 from suanli import serialize
-from suanli.errors import ModelConfigError, SuanliError, UnknownNameError
+from suanli.errors import ModelConfigError, NotThereYetError, SuanliError, UnknownNameError
 from suanli.formulas import formula
 from suanli.numeric import Number
-from suanli.operators import Attention, Embedding, How, Operator, cache_tokens
+from suanli.operators import How, Operator, cache_tokens
 from suanli.precision import NumberFormat
 from suanli.tensors import KV_SEQUENCE, Local, Parameter, Tensor
 
@@ -62,11 +62,11 @@ def _kept(block: Block, how: How, recompute: str) -> tuple[Tensor, ...]:
 
 
 @attrs.frozen(kw_only=True)
-class Count:
-    """Numbers by group.
+class FlopCount:
+    """FLOPs by group.
 
     Attributes:
-        by_group: Pairs of group and number; they sum to `total`.
+        groups: Pairs of group and FLOPs; they sum to `total`.
     """
 
     groups: tuple[tuple[str, float], ...]
@@ -79,18 +79,33 @@ class Count:
     @property
     def total(self) -> float:
         """Their sum."""
-        return functools.reduce(lambda a, b: a + b, (n for _, n in self.groups), 0)
+        found: float = 0
+        for _, number in self.groups:
+            found += number
+        return found
 
 
 @attrs.frozen(kw_only=True)
-class ParameterCount(Count):
+class ParameterCount:
     """Exact parameter counts.
 
     Attributes:
+        groups: Pairs of group and count; they sum to `total`.
         active: Used for one token, input embedding included.
     """
 
+    groups: tuple[tuple[str, int], ...]
     active: int
+
+    @property
+    def by_group(self) -> dict[str, int]:
+        """The count of each group."""
+        return dict(self.groups)
+
+    @property
+    def total(self) -> int:
+        """Their sum."""
+        return sum(count for _, count in self.groups)
 
 
 @attrs.frozen(kw_only=True)
@@ -218,9 +233,7 @@ class Model:
                 active += count * used // of
         return ParameterCount(groups=tuple(groups.items()), active=active)
 
-    def forward_flops(
-        self, *, batch: int = 1, sequence: int, cached_tokens: int = 0, causal: bool = True
-    ) -> Count:
+    def forward_flops(self, *, batch: int = 1, sequence: int, cached_tokens: int = 0, causal: bool = True) -> FlopCount:
         """Matrix FLOPs of a forward pass, the head on every position.
 
         Args:
@@ -243,7 +256,7 @@ class Model:
                 flops = float(op.flops(at))
                 if flops:
                     groups[op.group] = groups.get(op.group, 0.0) + flops * times
-        return Count(groups=tuple(groups.items()))
+        return FlopCount(groups=tuple(groups.items()))
 
     def kv_cache_bytes(self, tokens: int, precision: str = "bf16") -> int:
         """Bytes the cache of one sequence needs after `tokens` tokens, all layers, constant state included."""
@@ -308,8 +321,6 @@ def kept_bytes(at: Local, tensors: Iterable[Tensor]) -> Number:
 
 def exact_profile(profile: Profile) -> Profile:
     """`profile`, refused where what it keeps is not modelled yet."""
-    from suanli.errors import NotThereYetError
-
     if not profile.activations:
         raise NotThereYetError(f"the saved activations of profile {profile.name!r}", "use 'megatron' or 'fused'")
     return profile
@@ -433,19 +444,3 @@ class ModelPreset:
     aliases: tuple[str, ...] = ()
     config: Mapping[str, Any] = attrs.field(eq=False)
     source: str
-
-
-__all__ = [
-    "Attention",
-    "Block",
-    "Count",
-    "Embedding",
-    "Known",
-    "Model",
-    "ModelFamily",
-    "ModelPreset",
-    "ParameterCount",
-    "Profile",
-    "exact_profile",
-    "kept_bytes",
-]

@@ -48,9 +48,8 @@ def maximum(a: Number, b: Number) -> Number:
 
 def where(condition: Flag, a: Number, b: Number) -> Number:
     """`a` where `condition` holds, else `b`; both are evaluated, so guard their denominators."""
-    if isinstance(condition, bool):
-        if isinstance(a, _SCALAR) and isinstance(b, _SCALAR):
-            return a if condition else b
+    if isinstance(condition, bool) and isinstance(a, _SCALAR) and isinstance(b, _SCALAR):
+        return a if condition else b
     import numpy as np
 
     return np.where(condition, a, b)

@@ -12,7 +12,7 @@ import functools
 import attrs
 
 from suanli import kernels
-from suanli.kernels import Kernel, attention_flops, attended_pairs, elementwise, gemm, matmul_flops
+from suanli.kernels import Kernel, attended_pairs, attention_flops, elementwise, gemm, matmul_flops
 from suanli.numeric import Number, minimum
 from suanli.tensors import (
     EXPERT_FFN,
@@ -22,7 +22,6 @@ from suanli.tensors import (
     HIDDEN,
     KV_HEADS,
     KV_SEQUENCE,
-    SEQUENCE,
     TOP_K,
     VOCABULARY,
     WORKLOAD_ROLES,
@@ -132,7 +131,9 @@ class Linear(Operator):
     def parameters(self) -> tuple[Parameter, ...]:
         found = []
         for tensor, out in zip(self.writes, self._outputs, strict=True):
-            weight = Parameter(name=f"{self.name}.{tensor.name}", dims=(*out, *self.inputs), group=self.group, tied=self.tied)
+            weight = Parameter(
+                name=f"{self.name}.{tensor.name}", dims=(*out, *self.inputs), group=self.group, tied=self.tied
+            )
             found.append(weight)
             if self.bias:
                 found.append(Parameter(name=f"{self.name}.{tensor.name}.bias", dims=out, group=self.group))
@@ -359,17 +360,19 @@ class Loss(Operator):
     def reduces(self) -> tuple[str, ...]:
         return (VOCABULARY,)
 
+    @functools.cached_property
     def _logits(self) -> Tensor:
+        """The logits as the loss keeps them."""
         return attrs.evolve(self.reads[0], name=f"{self.reads[0].name}.fp32", format="logits")
 
     def forward(self, at: Local, how: How) -> tuple[Kernel, ...]:
-        return (elementwise(bytes=at.held(self.reads[0]) + 2.0 * at.held(self._logits())),)
+        return (elementwise(bytes=at.held(self.reads[0]) + 2.0 * at.held(self._logits)),)
 
     def backward(self, at: Local, how: How) -> tuple[Kernel, ...]:
-        return (elementwise(bytes=at.held(self.reads[0]) + at.held(self._logits())),)
+        return (elementwise(bytes=at.held(self.reads[0]) + at.held(self._logits)),)
 
     def kept(self, how: How) -> tuple[Tensor, ...]:
-        return (self._logits(),)
+        return (self._logits,)
 
 
 @attrs.frozen(kw_only=True)
@@ -460,17 +463,3 @@ class Experts(Operator):
 def cache_tokens(operator: Operator, tokens: Number) -> Number:
     """Tokens an operator's cache holds after `tokens` of one sequence."""
     return minimum(tokens, float(operator.window)) if operator.window else tokens
-
-
-__all__ = [
-    "SEQUENCE",
-    "Attention",
-    "Embedding",
-    "Experts",
-    "How",
-    "Linear",
-    "Loss",
-    "Operator",
-    "Pointwise",
-    "cache_tokens",
-]

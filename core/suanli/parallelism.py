@@ -93,7 +93,9 @@ class ParallelismRule:
 
     def degrees(self, layout: Any) -> Mapping[str, Number]:
         """By how much each role is divided, from the layout fields in `reads`."""
-        return {role: layout[self.field] for role in self.roles}
+        if not self.roles:
+            return {}
+        return dict.fromkeys(self.roles, layout[self.field])
 
     def exchanges(self, block: Block, *, sequence_parallel: bool) -> tuple[Exchange, ...]:
         """The exchanges a block needs when this axis is wider than one rank."""

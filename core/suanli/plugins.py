@@ -72,6 +72,8 @@ class Plugins:
         A plugin whose hook raises, or returns no bounded iterable, gives nothing; :attr:`faults` says why.
         """
         found: list[tuple[Provider, Any]] = []
+        if not getattr(self._manager.hook, hook).get_hookimpls():
+            return found
         everyone = dict(self._manager.list_name_plugin())
         for provider in self.loaded:
             others = [p for n, p in everyone.items() if n != provider.plugin]

@@ -1,9 +1,9 @@
 """Number formats, and recipes that say which tensor is kept in which.
 
-    >>> NumberFormat(name="mxfp8", bits=8, block=32, scale_bits=8).bytes(64)
-    66
-    >>> NumberFormat(name="tf32", bits=19, stored_bits=32).bytes_per_element
-    4.0
+>>> NumberFormat(name="mxfp8", bits=8, block=32, scale_bits=8).bytes(64)
+66
+>>> NumberFormat(name="tf32", bits=19, stored_bits=32).bytes_per_element
+4.0
 """
 
 from __future__ import annotations

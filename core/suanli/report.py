@@ -62,7 +62,10 @@ class MemoryParts:
     @property
     def total_bytes(self) -> float:
         """The sum of the parts."""
-        return functools.reduce(lambda a, b: a + b, attrs.astuple(self))
+        found = 0.0
+        for part in attrs.astuple(self):
+            found += part
+        return found
 
 
 @attrs.frozen(kw_only=True)
@@ -215,9 +218,8 @@ class Report:
         """JSON-ready data: no NumPy, no NaN; an absent figure is None, with the reason in `problems`."""
         data = attrs.asdict(self, recurse=True)
         data["layout"] = self.layout.to_dict()
-        for parts, made in [(data["memory"]["per_accelerator"], self.memory.per_accelerator)] + list(
-            zip(data["memory"]["stages"], self.memory.stages, strict=True)
-        ):
+        data["memory"]["per_accelerator"]["total_bytes"] = self.memory.per_accelerator.total_bytes
+        for parts, made in zip(data["memory"]["stages"], self.memory.stages, strict=True):
             parts["total_bytes"] = made.total_bytes
         plain: dict[str, Any] = _plain(data)
         return plain

@@ -214,9 +214,13 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
     profile = r.attempt("implementation.profile", lambda: catalog.get("profile", name))
     if profile is not None and profile.kind != kind:
         known = [e.name for e in catalog.entries("profile") if e.value.kind == kind]
-        r.faults.append(f"implementation.profile: {profile.name!r} is for {profile.kind}; for {kind}: {', '.join(known)}")
+        r.faults.append(
+            f"implementation.profile: {profile.name!r} is for {profile.kind}; for {kind}: {', '.join(known)}"
+        )
     if profile is not None and training and not profile.activations:
-        r.faults.append(f"implementation.profile: training with {profile.name!r} is not there yet; use megatron or fused")
+        r.faults.append(
+            f"implementation.profile: training with {profile.name!r} is not there yet; use megatron or fused"
+        )
     optimizer = None
     if training:
         chosen = r.value("optimizer.name", scenario.optimizer.name, "adamw")
@@ -228,7 +232,8 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         products = r.attempt("precision", lambda: product_formats(device, recipe, catalog.formats))
     if r.faults or model is None or system is None or profile is None or products is None:
         raise ScenarioError(list(dict.fromkeys(r.faults)))
-    assert device is not None and recipe is not None
+    assert device is not None
+    assert recipe is not None
     stored = dict(catalog.element_bytes)
     stored |= {"activations": stored[recipe.activations], "cache": stored[recipe.kv_cache], "mask": 1.0}
     stored |= {"logits": stored[recipe.logits]}
@@ -238,7 +243,9 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         fused=profile.fused,
     )
     assumptions = scenario.assumptions
-    reserve, why_reserve = (RESERVE_BYTES, "runtime, buffers and fragmentation") if training else (0, "the engine's memory fraction")
+    reserve, why_reserve = (
+        (RESERVE_BYTES, "runtime, buffers and fragmentation") if training else (0, "the engine's memory fraction")
+    )
     case = Case(
         scenario=scenario,
         kind=workload.kind,
@@ -280,7 +287,9 @@ def _workload(r: _Resolver, case: Case) -> None:
     given: Any = case.scenario.workload
     if case.training:
         limit = case.model.context or 2048
-        case.sequence = r.value("workload.sequence", given.sequence, min(limit, LONGEST_DEFAULT), "the model's context, 8192 at most")
+        case.sequence = r.value(
+            "workload.sequence", given.sequence, min(limit, LONGEST_DEFAULT), "the model's context, 8192 at most"
+        )
         tokens = max(1, BATCH_TOKENS // case.sequence)
         case.global_batch = r.value("workload.global_batch", given.global_batch, tokens, "about 4M tokens a step")
         case.tokens = given.tokens
@@ -352,7 +361,16 @@ def complete(case: Case, layout: Layout) -> dict[str, Any]:
     skip = serving_only if case.training else training_only
     data["layout"] = {k: v for k, v in used.items() if k not in skip}
     recipe = case.recipe
-    names = ("weights", "gradients", "main_gradients", "master_weights", "optimizer_states", "activations", "kv_cache", "compute")
+    names: tuple[str, ...] = (
+        "weights",
+        "gradients",
+        "main_gradients",
+        "master_weights",
+        "optimizer_states",
+        "activations",
+        "kv_cache",
+        "compute",
+    )
     if not case.training:
         names = ("weights", "activations", "kv_cache", "compute")
     data["precision"] = {"recipe": recipe.name.removeprefix("serve-")}

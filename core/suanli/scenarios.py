@@ -277,7 +277,9 @@ def _prepared(name: str, table: dict[str, Any], axes: tuple[str, ...], faults: l
     """A section's table with open-ended keys moved where its class keeps them."""
     if name == "model" and "family" in table:
         own = {"name", "config", "family"}
-        return {k: v for k, v in table.items() if k in own} | {"fields": {k: v for k, v in table.items() if k not in own}}
+        return {k: v for k, v in table.items() if k in own} | {
+            "fields": {k: v for k, v in table.items() if k not in own}
+        }
     if name == "layout":
         extra = {k: _choose(v, f"layout.{k}", _EXTRA, faults) for k, v in table.items() if k in axes}
         known = {f.name: f for f in attrs.fields(LayoutSpec) if f.name != "extra"}

@@ -14,7 +14,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NewType, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import attrs
 import cattrs
@@ -25,26 +25,27 @@ from suanli.errors import InvalidInputError, clip, near
 
 T = TypeVar("T")
 
-Count = NewType("Count", int)
-Bytes = NewType("Bytes", int)
-BytesPerSecond = NewType("BytesPerSecond", float)
-FlopsPerSecond = NewType("FlopsPerSecond", float)
-Seconds = NewType("Seconds", float)
-Watts = NewType("Watts", float)
-Hertz = NewType("Hertz", float)
-Ratio = NewType("Ratio", float)
-Currency = NewType("Currency", float)
+
+@attrs.frozen
+class Quantity:
+    """Marks a number that may also be written as a string with a unit of `dimension`."""
+
+    dimension: str
+
+
+Count = Annotated[int, Quantity("count")]
+Bytes = Annotated[int, Quantity("bytes")]
+BytesPerSecond = Annotated[float, Quantity("bytes/s")]
+FlopsPerSecond = Annotated[float, Quantity("flop/s")]
+Seconds = Annotated[float, Quantity("s")]
+Watts = Annotated[float, Quantity("w")]
+Hertz = Annotated[float, Quantity("hz")]
+Ratio = Annotated[float, Quantity("ratio")]
+Currency = Annotated[float, Quantity("currency")]
 
 DIMENSIONS: dict[Any, str] = {
-    Count: "count",
-    Bytes: "bytes",
-    BytesPerSecond: "bytes/s",
-    FlopsPerSecond: "flop/s",
-    Seconds: "s",
-    Watts: "w",
-    Hertz: "hz",
-    Ratio: "ratio",
-    Currency: "currency",
+    type_: get_args(type_)[1].dimension
+    for type_ in (Count, Bytes, BytesPerSecond, FlopsPerSecond, Seconds, Watts, Hertz, Ratio, Currency)
 }
 """The dimension, in the words of :mod:`suanli.units`, of each quantity type."""
 
@@ -114,6 +115,10 @@ def _truth(value: Any, _: Any) -> bool:
     return value
 
 
+def _is_quantity(type_: Any) -> bool:
+    return getattr(type_, "__metadata__", None) is not None and type_ in DIMENSIONS
+
+
 def _is_tuple(type_: Any) -> bool:
     return getattr(type_, "__origin__", None) is tuple and getattr(type_, "__args__", ())[-1:] == (Ellipsis,)
 
@@ -125,8 +130,7 @@ def make_converter() -> cattrs.Converter:
     converter.register_structure_hook(float, _real)
     converter.register_structure_hook(str, _text)
     converter.register_structure_hook(bool, _truth)
-    for type_, dimension in DIMENSIONS.items():
-        converter.register_structure_hook(type_, _quantity(dimension))
+    converter.register_structure_hook_factory(_is_quantity, lambda type_: _quantity(DIMENSIONS[type_]))
 
     def sequence(type_: Any) -> Any:
         def structure(value: Any, _: Any) -> Any:

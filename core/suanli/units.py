@@ -39,7 +39,17 @@ class QuantityError(SuanliError, ValueError):
 
 _MAX_CHARS, _MAX_EXPONENT = 64, 400
 _Units = dict[str, int | Fraction]
-_DECIMAL: Final[_Units] = {"k": KB, "K": KB, "M": MB, "G": GB, "T": TB, "P": 10**15, "E": 10**18, "Z": 10**21, "Y": 10**24}
+_DECIMAL: Final[_Units] = {
+    "k": KB,
+    "K": KB,
+    "M": MB,
+    "G": GB,
+    "T": TB,
+    "P": 10**15,
+    "E": 10**18,
+    "Z": 10**21,
+    "Y": 10**24,
+}
 _BINARY: Final[_Units] = {"Ki": KIB, "Mi": MIB, "Gi": GIB, "Ti": TIB, "Pi": 2**50, "Ei": 2**60}
 _CHINESE: Final[_Units] = {
     "百": 10**2, "千": 10**3, "万": 10**4, "十万": 10**5, "百万": 10**6, "千万": 10**7, "亿": 10**8,
@@ -246,7 +256,9 @@ _SCALES: Final[dict[str, tuple[tuple[str, Fraction], ...]]] = {
 }
 
 
-def format(value: float | None, dimension: str, digits: int = 3, *, binary: bool = False) -> str:
+def format(  # noqa: A001  # units.format reads well, and nothing here needs the builtin
+    value: float | None, dimension: str, digits: int = 3, *, binary: bool = False
+) -> str:
     """A quantity for people, in a unit that `parse` reads back (within the rounding).
 
     Args:

@@ -21,13 +21,13 @@ from suanli.errors import ScenarioError, SuanliError, UnknownNameError
 from suanli.formulas import Derivation, derivation, trace
 from suanli.hardware import Accelerator, System
 from suanli.layout import CATEGORICAL, NUMERIC, Layout
+from suanli.layout_search import SERVING_KEYS, TRAINING_KEYS, SearchResult, search
 from suanli.legal import faults
 from suanli.models import Model
 from suanli.report import Basis, Memory, MemoryParts, Parameters, Report, sections_of
 from suanli.resolve import complete, find_model, resolve
 from suanli.rulebook import Answer, Rule
 from suanli.scenarios import Scenario
-from suanli.layout_search import SERVING_KEYS, TRAINING_KEYS, SearchResult, search
 from suanli.stages import Stage, Step, order, run_layout
 
 PATH = "SUANLI_PATH"
@@ -54,6 +54,7 @@ class Workspace:
         self._models: dict[str, Model] = {}
         self._lock = threading.RLock()
         self._steps: dict[tuple[str, bool], tuple[Step, ...]] = {}
+        self._bases: dict[tuple[str, bool], dict[str, Basis]] = {}
 
     def catalog(self) -> Catalog:
         """What is installed: names, kinds, providers, sources."""
@@ -188,7 +189,11 @@ class Workspace:
         """The layout fields asked for, each value of one axis held against the axis's own rule."""
         given = case.scenario.layout.given()
         wrong = []
-        only = ("attention_data", "replicas") if case.training else ("data", "micro_batch", "virtual_stages", "zero", "recompute")
+        only = (
+            ("attention_data", "replicas")
+            if case.training
+            else ("data", "micro_batch", "virtual_stages", "zero", "recompute")
+        )
         for field in only:
             if any(v not in (1, 0, "none") for v in given.get(field, ())):
                 wrong.append(f"layout.{field}: has no meaning for {case.kind}")
@@ -200,9 +205,7 @@ class Workspace:
             if values and len(bad) >= len(values):
                 wrong += [f"layout.{field}: {b}" for b in bad]
         unknown = [s for s in given.get("schedule", ()) if s not in case.schedules]
-        wrong += [
-            f"layout.schedule: {UnknownNameError('pipeline schedule', s, case.schedules)}" for s in unknown
-        ]
+        wrong += [f"layout.schedule: {UnknownNameError('pipeline schedule', s, case.schedules)}" for s in unknown]
         if wrong:
             raise ScenarioError(wrong)
         return given
@@ -226,8 +229,10 @@ class Workspace:
         best = found.plans[0] if found.plans else found.closest
         if best is None:
             raise ScenarioError(self._no_layout(case, given))
-        why = f"the best of {found.evaluated} legal layouts" if found.plans else (
-            f"none of {found.evaluated} legal layouts fits; this one needs the least memory"
+        why = (
+            f"the best of {found.evaluated} legal layouts"
+            if found.plans
+            else (f"none of {found.evaluated} legal layouts fits; this one needs the least memory")
         )
         for field in (*NUMERIC, *CATEGORICAL):
             if f"layout.{field}" not in given and f"layout.{field}" not in case.origins:
@@ -287,7 +292,7 @@ class Workspace:
             scenario=complete(case, layout),
             origins=dict(case.origins),
             layout=layout,
-            parameters=Parameters(total=int(count.total), active=count.active, by_group=dict(count.by_group)),  # type: ignore[arg-type]
+            parameters=Parameters(total=int(count.total), active=count.active, by_group=count.by_group),
             memory=memory,
             extra=extra,
             basis=self._basis(case, steps, public),
@@ -329,20 +334,22 @@ class Workspace:
 
     def _basis(self, case: Case, steps: tuple[Step, ...], public: Mapping[str, Any]) -> dict[str, Basis]:
         fitted = case.device.kernels is not None and case.device.kernels.rung == "calibrated"
-        found: dict[str, Basis] = {}
-        for step in steps:
-            stage = step.stage
-            rung = "analytic" if stage.rung == "calibrated" and not fitted else stage.rung
-            band = stage.band if fitted else stage.wide_band
-            basis = Basis(
-                rung=rung,
-                provider=self._provider(stage.name),
-                band=band or None,
-                evidence=stage.evidence or "not judged against measurements yet",
-                source=stage.source,
-            )
-            found |= {k: basis for k in stage.gives if k in public}
-        return found
+        with self._lock:
+            if (case.kind, fitted) not in self._bases:
+                known = {key: self._basis_of(s.stage, fitted) for s in steps for key in s.stage.gives}
+                self._bases[case.kind, fitted] = known
+            known = self._bases[case.kind, fitted]
+        return {key: known[key] for key in public}
+
+    def _basis_of(self, stage: Stage, fitted: bool) -> Basis:
+        band = stage.band if fitted else stage.wide_band
+        return Basis(
+            rung="analytic" if stage.rung == "calibrated" and not fitted else stage.rung,
+            provider=self._provider(stage.name),
+            band=band or None,
+            evidence=stage.evidence or "not judged against measurements yet",
+            source=stage.source,
+        )
 
     def _provider(self, stage: str) -> str:
         return f"{stage}: {self._catalog.entry('stage', stage).provider}"
@@ -376,5 +383,3 @@ def default() -> Workspace:
         if not _DEFAULT:
             _DEFAULT.append(Workspace())
         return _DEFAULT[0]
-
-

@@ -10,7 +10,6 @@ from attrs.validators import ge, gt, le, optional
 from suanli import Attention, Block, Dim, Embedding, Experts, Linear, Loss, Operator, Pointwise, Tensor
 from suanli.tensors import (
     CHOICES,
-    EXPERTS,
     FFN,
     HEAD_DIM,
     HEADS,
@@ -94,17 +93,28 @@ def attention(
     v = attrs.evolve(k, name="value")
     out = attrs.evolve(q, name="attended")
     found: list[Operator] = [
-        Linear(name="qkv", group="attention", reads=(reads,), writes=(q, k, v), inputs=(Dim(HIDDEN, hidden),), bias=qkv_bias)
+        Linear(
+            name="qkv",
+            group="attention",
+            reads=(reads,),
+            writes=(q, k, v),
+            inputs=(Dim(HIDDEN, hidden),),
+            bias=qkv_bias,
+        )
     ]
     if head_norm:
         width = (Dim(HEAD_DIM, head_dim),)
         for tensor in (q, k):
             normed = attrs.evolve(tensor, name=f"{tensor.name}.normed")
-            found.append(Pointwise(name=f"{tensor.name}_norm", group="norm", reads=(tensor,), writes=(normed,), width=width))
+            found.append(
+                Pointwise(name=f"{tensor.name}_norm", group="norm", reads=(tensor,), writes=(normed,), width=width)
+            )
         q, k = (attrs.evolve(t, name=f"{t.name}.normed") for t in (q, k))
     if rotary:
         # Rotated in place: the backward pass rotates back, and needs nothing kept.
-        found.append(Pointwise(name="rotary", group="attention", reads=(q, k), writes=(q, k), keeps_input=False, fusable=True))
+        found.append(
+            Pointwise(name="rotary", group="attention", reads=(q, k), writes=(q, k), keeps_input=False, fusable=True)
+        )
     found.append(
         Attention(
             name="core",
@@ -161,7 +171,14 @@ def feed_forward(
 
 
 def routed_experts(
-    reads: Tensor, writes: Tensor, *, hidden: int, experts: int, top_k: int, inner: int, shared: int = 0,
+    reads: Tensor,
+    writes: Tensor,
+    *,
+    hidden: int,
+    experts: int,
+    top_k: int,
+    inner: int,
+    shared: int = 0,
     shared_gate: bool = False,
 ) -> tuple[Operator, ...]:
     """A router, the experts its tokens go to, and a shared expert of width `shared` where there is one."""
@@ -172,18 +189,30 @@ def routed_experts(
         Linear(name="router", group="router", reads=(reads,), writes=(scores,), inputs=(Dim(HIDDEN, hidden),)),
         Pointwise(name="dispatch", group="router", reads=(reads,), writes=(sent,), keeps_input=False),
         Experts(
-            name="experts", group="experts", reads=(sent,), writes=(back,), experts=experts, top_k=top_k,
-            hidden=hidden, width=inner,
+            name="experts",
+            group="experts",
+            reads=(sent,),
+            writes=(back,),
+            experts=experts,
+            top_k=top_k,
+            hidden=hidden,
+            width=inner,
         ),
     ]
-    merged = (back,)
+    merged: tuple[Tensor, ...] = (back,)
     if shared:
         side = attrs.evolve(writes, name="shared.out")
         found += feed_forward(reads, side, hidden=hidden, inner=shared, group="shared_experts")
         if shared_gate:
             opening = Tensor(name="shared.gate", dims=tokens(Dim("gate", 1)))
             found.append(
-                Linear(name="shared_gate", group="shared_experts", reads=(reads,), writes=(opening,), inputs=(Dim(HIDDEN, hidden),))
+                Linear(
+                    name="shared_gate",
+                    group="shared_experts",
+                    reads=(reads,),
+                    writes=(opening,),
+                    inputs=(Dim(HIDDEN, hidden),),
+                )
             )
         merged = (back, side)
     found.append(
@@ -196,7 +225,12 @@ def embedding(vocabulary: int, hidden: int, *, positions: int = 0, dropout: bool
     """Token embedding, with learned positions where there are some."""
     out = stream("stream", hidden)
     table = Embedding(
-        name="embedding", group="embedding", writes=(out,), vocabulary=vocabulary, hidden=hidden, positions=positions,
+        name="embedding",
+        group="embedding",
+        writes=(out,),
+        vocabulary=vocabulary,
+        hidden=hidden,
+        positions=positions,
         dropout=dropout,
     )
     return Block(name="embedding", operators=(table,))
@@ -211,11 +245,14 @@ def head(vocabulary: int, hidden: int, *, tied: bool, norm_bias: bool = False) -
         name="head",
         operators=(
             norm("final_norm", last, normed, hidden, bias=norm_bias),
-            Linear(name="lm_head", group="head", reads=(normed,), writes=(logits,), inputs=(Dim(HIDDEN, hidden),), tied=tied),
+            Linear(
+                name="lm_head",
+                group="head",
+                reads=(normed,),
+                writes=(logits,),
+                inputs=(Dim(HIDDEN, hidden),),
+                tied=tied,
+            ),
             Loss(name="loss", group="loss", reads=(logits,), writes=(losses,)),
         ),
     )
-
-
-__all__ = ["EXPERTS", "attention", "count", "embedding", "feed_forward", "head", "maybe", "norm", "ratio", "residual",
-           "routed_experts", "size", "stream", "switch"]

@@ -100,5 +100,3 @@ class Qwen3Moe(Qwen2Moe):
     head_dim: int | None = attrs.field(default=None, metadata={"config": ("head_dim",)})
     qkv_bias: bool = switch(False, "attention_bias", "qkv_bias")
     out_bias: bool = switch(False, "attention_bias", "out_bias")
-
-

@@ -33,9 +33,7 @@ class ExpertParallel(ParallelismRule):
             share = ("expert_tensor",) if sequence_parallel else ()
             for tensor in (*op.reads, *op.writes):
                 for phase in ("forward", "backward"):
-                    found.append(
-                        Exchange(operation="all_to_all", tensor=tensor, phase=phase, group=group, share=share)
-                    )
+                    found.append(Exchange(operation="all_to_all", tensor=tensor, phase=phase, group=group, share=share))
             if sequence_parallel:
                 steps = [("all_gather", op.reads, "forward"), ("reduce_scatter", op.writes, "forward")]
                 steps += [("all_gather", op.writes, "backward"), ("reduce_scatter", op.reads, "backward")]
@@ -62,5 +60,3 @@ class ExpertParallel(ParallelismRule):
         for size in sizes:
             if size % degree:
                 yield f"{degree} does not divide {size} experts of {model.name}"
-
-

@@ -16,11 +16,29 @@ from suanli_parallel.tensor import ROLES, TensorParallel
 @hookimpl
 def suanli_parallelisms() -> Iterable[ParallelismRule]:
     """Tensor, context, expert, data and pipeline parallelism."""
-    yield TensorParallel(name="tensor", field="tensor", roles=ROLES, reads=("tensor", "expert_tensor"), source="Shoeybi et al. 2019; Korthikanti et al. 2022")
-    yield ContextParallel(name="context", field="context", roles=(SEQUENCE,), reads=("tensor", "context"), source="Liu et al. 2023")
-    yield ExpertParallel(name="expert", field="expert", roles=(EXPERTS, EXPERT_FFN), reads=("tensor", "expert", "expert_tensor"), source="Lepikhin et al. 2020")
-    yield DataParallel(name="data", field="data", reads=("tensor", "context", "data", "expert", "expert_tensor"), source=ZERO)
-    yield PipelineParallel(name="pipeline", field="pipeline", reads=("tensor", "context", "data", "pipeline"), source=NARAYANAN)
+    yield TensorParallel(
+        name="tensor",
+        field="tensor",
+        roles=ROLES,
+        reads=("tensor", "expert_tensor"),
+        source="Shoeybi et al. 2019; Korthikanti et al. 2022",
+    )
+    yield ContextParallel(
+        name="context", field="context", roles=(SEQUENCE,), reads=("tensor", "context"), source="Liu et al. 2023"
+    )
+    yield ExpertParallel(
+        name="expert",
+        field="expert",
+        roles=(EXPERTS, EXPERT_FFN),
+        reads=("tensor", "expert", "expert_tensor"),
+        source="Lepikhin et al. 2020",
+    )
+    yield DataParallel(
+        name="data", field="data", reads=("tensor", "context", "data", "expert", "expert_tensor"), source=ZERO
+    )
+    yield PipelineParallel(
+        name="pipeline", field="pipeline", reads=("tensor", "context", "data", "pipeline"), source=NARAYANAN
+    )
 
 
 @hookimpl

@@ -30,9 +30,7 @@ class TensorParallel(ParallelismRule):
         """The collectives of one block."""
         routed = {TOP_K, EXPERTS, EXPERT_FFN}
         sums = [t for t in partial_sums(block, ROLES) if routed.isdisjoint(t.roles)]
-        combined = [
-            t for op in block.operators for t in op.writes if _combines(op) and routed.isdisjoint(t.roles)
-        ]
+        combined = [t for op in block.operators for t in op.writes if _combines(op) and routed.isdisjoint(t.roles)]
         gradients = [t for t in partial_gradients(block, ROLES) if routed.isdisjoint(t.roles)]
         plan: list[tuple[str, object, str]] = []
         if not sequence_parallel:
@@ -66,4 +64,6 @@ class TensorParallel(ParallelismRule):
 def _combines(operator: Any) -> bool:
     """Whether an operator gathers routed tokens back, so that every rank has a share of what it writes."""
     reads = any(TOP_K in t.roles for t in operator.reads)
-    return reads and not any(TOP_K in t.roles for t in operator.writes) and any(BATCH in t.roles for t in operator.writes)
+    return (
+        reads and not any(TOP_K in t.roles for t in operator.writes) and any(BATCH in t.roles for t in operator.writes)
+    )

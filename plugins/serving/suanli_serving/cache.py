@@ -29,7 +29,8 @@ def cached_requests(*, free_bytes: Number, request_bytes: Number) -> Number:
 @formula(unit="bytes", source="definition")
 def serving_total_bytes(*, weights: Number, kv_cache: Number, workspace: Number, reserve: Number) -> Number:
     """Bytes a rank needs while it answers its requests."""
-    return weights + kv_cache + workspace + reserve
+    whole: Number = weights + kv_cache + workspace + reserve
+    return whole
 
 
 def engine_batch(case: Case, layout: Any) -> Number:
@@ -63,7 +64,8 @@ def cache_bytes_of(case: Case, layout: Any, tokens: float) -> Number:
                     size = size * (length if dim.role == KV_SEQUENCE else at.size(dim))
                 each = each + size
         terms[f"{block.name}.{len(terms)}"] = request_cache_bytes(per_layer_bytes=each, layers=layers)
-    return total("request_cache_bytes", "bytes", terms) / layout.context
+    whole: Number = total("request_cache_bytes", "bytes", terms) / layout.context
+    return whole
 
 
 def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,5 +76,3 @@ def bound(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         "flops.decode_flops": float(one.total),
         "flops.convention": "one request, all ranks: matrix products, causal attention; decode at half its output",
     }
-
-

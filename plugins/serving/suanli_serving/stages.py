@@ -9,11 +9,24 @@ from suanli_serving.passes import decode, prefill
 
 KINDS = ("serve",)
 READS = (
-    "tensor", "context", "pipeline", "expert", "expert_tensor", "data", "attention_data", "replicas", "sequence_parallel",
+    "tensor",
+    "context",
+    "pipeline",
+    "expert",
+    "expert_tensor",
+    "data",
+    "attention_data",
+    "replicas",
+    "sequence_parallel",
 )
 FIGURES = (
-    "ttft_s", "tpot_s", "latency_s", "output_tokens_per_s", "output_tokens_per_s_per_accelerator",
-    "requests_per_s", "batch",
+    "ttft_s",
+    "tpot_s",
+    "latency_s",
+    "output_tokens_per_s",
+    "output_tokens_per_s_per_accelerator",
+    "requests_per_s",
+    "batch",
 )
 
 STAGES = (
@@ -21,8 +34,14 @@ STAGES = (
         name="serving-memory",
         workloads=KINDS,
         gives=(
-            "memory.weights_bytes", "memory.kv_cache_bytes", "memory.workspace_bytes", "memory.total_bytes",
-            "memory.fits", "serving.max_concurrency", "serving.kv_cache_tokens", "_serve.reserve_bytes",
+            "memory.weights_bytes",
+            "memory.kv_cache_bytes",
+            "memory.workspace_bytes",
+            "memory.total_bytes",
+            "memory.fits",
+            "serving.max_concurrency",
+            "serving.kv_cache_tokens",
+            "_serve.reserve_bytes",
         ),
         reads=READS,
         divided=True,
@@ -76,12 +95,22 @@ PROFILES = (
     Profile(name="vllm", kind="serving", memory_fraction=0.9, sequence_parallel=False, source="vllm-project/vllm"),
     Profile(name="sglang", kind="serving", memory_fraction=0.88, sequence_parallel=False, source="sgl-project/sglang"),
     Profile(
-        name="tensorrt-llm", kind="serving", memory_fraction=0.9, sequence_parallel=False, aliases=("trtllm",),
+        name="tensorrt-llm",
+        kind="serving",
+        memory_fraction=0.9,
+        sequence_parallel=False,
+        aliases=("trtllm",),
         source="NVIDIA/TensorRT-LLM",
     ),
     Profile(name="mindie", kind="serving", memory_fraction=0.9, sequence_parallel=False, source="Huawei MindIE"),
     Profile(
-        name="transformers-generate", kind="serving", attention="eager", fused=False, overlap=False,
-        sequence_parallel=False, memory_fraction=1.0, source="huggingface/transformers",
+        name="transformers-generate",
+        kind="serving",
+        attention="eager",
+        fused=False,
+        overlap=False,
+        sequence_parallel=False,
+        memory_fraction=1.0,
+        source="huggingface/transformers",
     ),
 )

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from suanli import Block, Case, Local, Number, formula, maximum, scaled, total
 from suanli.figures import (
-    Weights,
     block_kept_bytes,
     core_forward_s,
     pass_time,
@@ -56,7 +55,10 @@ def blocks(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         _block(case, layout, block, at, layout.recompute if 0 < i < len(parts) - 1 else "none")
         for i, (block, _) in enumerate(parts)
     )
-    terms = {f"{block.name}.{i}": scaled("s", float(n), made.one_s) for i, (made, (block, n)) in enumerate(zip(found, parts, strict=True))}
+    terms = {
+        f"{block.name}.{i}": scaled("s", float(n), made.one_s)
+        for i, (made, (block, n)) in enumerate(zip(found, parts, strict=True))
+    }
     stream = case.model.layers[0].operators[0].reads[0]
     return {
         "_train.blocks": found,

@@ -40,7 +40,8 @@ def memory_total_bytes(
     reserve: Number,
 ) -> Number:
     """Bytes a rank needs at its peak."""
-    return weights + gradients + optimizer + activations + logits + workspace + reserve
+    whole: Number = weights + gradients + optimizer + activations + logits + workspace + reserve
+    return whole
 
 
 def micro_batches(case: Case, layout: Any) -> Number:
@@ -154,9 +155,7 @@ def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     held = given["_train.weights"]
     states = _states(case, layout, blocks, held)
     for load in given["_train.stages"]:
-        parts = stage_memory(
-            case, layout, blocks, load, states, state_parts(case, layout, held, load, states)
-        )
+        parts = stage_memory(case, layout, blocks, load, states, state_parts(case, layout, held, load, states))
         if not worst:
             worst = parts
             continue

@@ -12,20 +12,47 @@ from suanli_training.throughput import PALM, flops, run, throughput
 
 KINDS = ("pretrain", "finetune")
 BLOCK_READS = (
-    "tensor", "context", "expert", "expert_tensor", "data", "pipeline", "micro_batch", "sequence_parallel", "recompute",
+    "tensor",
+    "context",
+    "expert",
+    "expert_tensor",
+    "data",
+    "pipeline",
+    "micro_batch",
+    "sequence_parallel",
+    "recompute",
 )
 STATE_READS = (
-    "tensor", "context", "data", "pipeline", "expert", "expert_tensor", "micro_batch", "virtual_stages", "zero", "schedule",
+    "tensor",
+    "context",
+    "data",
+    "pipeline",
+    "expert",
+    "expert_tensor",
+    "micro_batch",
+    "virtual_stages",
+    "zero",
+    "schedule",
 )
 MEMORY = tuple(f"memory.{p}_bytes" for p in (*PARTS, "total"))
 TIME = tuple(f"time.{p}_s" for p in ("forward", "backward", "recompute", "bubble", "step"))
 EXPOSED = ("time.exposed_communication_s", *(f"time.exposed_{a}_s" for a in (*AXES, "other")))
-FLOPS = tuple(f"flops.{k}" for k in ("forward_flops", "backward_flops", "recompute_flops", "model_flops", "hardware_flops", "convention"))
+FLOPS = tuple(
+    f"flops.{k}"
+    for k in ("forward_flops", "backward_flops", "recompute_flops", "model_flops", "hardware_flops", "convention")
+)
 RATES = tuple(
     f"throughput.{k}"
     for k in (
-        "tokens_per_s", "tokens_per_s_per_accelerator", "samples_per_s", "samples_per_s_per_accelerator",
-        "model_flops_per_s_per_accelerator", "mfu_ratio", "hfu_ratio", "peak_flops_per_s", "peak_precision",
+        "tokens_per_s",
+        "tokens_per_s_per_accelerator",
+        "samples_per_s",
+        "samples_per_s_per_accelerator",
+        "model_flops_per_s_per_accelerator",
+        "mfu_ratio",
+        "hfu_ratio",
+        "peak_flops_per_s",
+        "peak_precision",
     )
 )
 RUN = ("run.duration_s", "run.accelerator_hours", "run.energy_j", "run.cost", "run.currency")
@@ -108,7 +135,9 @@ STAGES = (
         rung="calibrated",
         source=NARAYANAN,
     ),
-    Stage(name="training-flops", workloads=KINDS, gives=FLOPS, reads=("recompute",), run=flops, detail=True, source=PALM),
+    Stage(
+        name="training-flops", workloads=KINDS, gives=FLOPS, reads=("recompute",), run=flops, detail=True, source=PALM
+    ),
     Stage(
         name="training-throughput",
         workloads=KINDS,

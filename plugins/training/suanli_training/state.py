@@ -35,7 +35,7 @@ def state(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     held: tuple[Weights, ...] = given["_train.weights"]
     for load in given["_train.stages"]:
         for part in heaviest:
-            terms = per_layer(load, held, lambda w, part=part: getattr(w, part), "parameters")  # type: ignore[misc]
+            terms = per_layer(load, held, lambda w, part=part: getattr(w, part), "parameters")
             heaviest[part] = maximum(heaviest[part], total(f"{part}_parameters", "parameters", terms))
     return {
         "_train.state_exchanges": _exchanges(case, layout, heaviest),
@@ -83,5 +83,6 @@ def _optimizer_s(case: Case, layout: Any, heaviest: Mapping[str, Number]) -> Num
         weight_bytes=stored[recipe.weights],
     )
     model = case.device.kernels
-    assert model is not None and case.optimizer is not None
+    assert model is not None
+    assert case.optimizer is not None
     return model.time_s(elementwise(bytes=moved, flops=updated * case.optimizer.flops_per_parameter), case.device)

@@ -53,9 +53,7 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
     passes = {k: all_passes_s(micro_batches=m, one_s=slowest[k]) for k in ("forward", "backward", "recompute")}
     exposed = {
-        a: all_passes_s(micro_batches=m, one_s=slowest[key])
-        for a in case.axes
-        if (key := f"exposed.{a}") in slowest
+        a: all_passes_s(micro_batches=m, one_s=slowest[key]) for a in case.axes if (key := f"exposed.{a}") in slowest
     }
     exposed["data"] = _shown(case, given["_train.state_exchanges"], slowest, m)
     exposed["pipeline"] = all_passes_s(micro_batches=m, one_s=hand_over)
@@ -103,13 +101,14 @@ def _slowest(
             picks[f"exposed.{axis}"] = lambda b, i=i: b.exposed_s[i]
     slowest: dict[str, Number] = {}
     for load in loads:
-        here = {
-            key: total(f"stage_{key}_s", "s", per_layer(load, blocks, pick, "s")) for key, pick in picks.items()
-        }
+        here = {key: total(f"stage_{key}_s", "s", per_layer(load, blocks, pick, "s")) for key, pick in picks.items()}
         layers: Number = 0.0
         for count in load.layers:
             layers = layers + count
-        here |= {"one": total("stage_all_s", "s", {"stage_s": here["one"], "hand_over_s": hand_over}), "layers": maximum(layers, 1.0)}
+        here |= {
+            "one": total("stage_all_s", "s", {"stage_s": here["one"], "hand_over_s": hand_over}),
+            "layers": maximum(layers, 1.0),
+        }
         if slowest:
             slower = here["one"] > slowest["one"]
             here = {k: where(slower, v, slowest[k]) for k, v in here.items()}
@@ -129,9 +128,7 @@ def _hand_over(case: Case, layout: Any, boundary_bytes: Number) -> Number:
     return scaled("s", shown * 2.0 * layout.virtual_stages, one)
 
 
-def _shown(
-    case: Case, exchanges: tuple[StateExchange, ...], slowest: Mapping[str, Number], m: Number
-) -> Number:
+def _shown(case: Case, exchanges: tuple[StateExchange, ...], slowest: Mapping[str, Number], m: Number) -> Number:
     """Seconds of gradient and weight exchanges that nothing hides, in a step."""
     terms: dict[str, Number] = {}
     for exchange in exchanges:

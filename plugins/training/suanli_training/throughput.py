@@ -121,8 +121,13 @@ def run(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     found |= {"run.duration_s": duration, "run.accelerator_hours": count * duration / SECONDS_PER_HOUR}
     energy = None
     if system.power_per_node_w is None:
-        _absent(case, "run.energy_j", "no-power", f"nobody states the power of a {system.id} node",
-                "add power_per_node in a catalog file")
+        _absent(
+            case,
+            "run.energy_j",
+            "no-power",
+            f"nobody states the power of a {system.id} node",
+            "add power_per_node in a catalog file",
+        )
     else:
         power = fact(system.power_per_node_w, f"{system.id}.power_per_node", "w", system.source_of("power"))
         nodes = count / float(system.accelerators_per_node)
@@ -135,8 +140,13 @@ def run(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         power_cost = electricity_cost(energy_j=energy, price_per_kwh=case.electricity_price)
         cost = power_cost if cost is None else cost + power_cost
     if cost is None:
-        _absent(case, "run.cost", "no-price", "no price is known",
-                "give assumptions.price_per_hour (--price-per-hour), or electricity_price")
+        _absent(
+            case,
+            "run.cost",
+            "no-price",
+            "no price is known",
+            "give assumptions.price_per_hour (--price-per-hour), or electricity_price",
+        )
     found["run.cost"] = cost
     return found
 
