@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from suanli.models import ModelPreset as ModelPreset
     from suanli.models import Profile as Profile
     from suanli.numeric import Number as Number
+    from suanli.numeric import added as added
     from suanli.numeric import ceil as ceil
     from suanli.numeric import floor as floor
     from suanli.numeric import is_scalar as is_scalar
@@ -188,7 +189,7 @@ _HOMES: dict[str, str] = {
     "kernels": "Efficiency Kernel KernelModel Roofline elementwise",
     "layout": "Layout LayoutTable",
     "models": "Block Model ModelFamily ModelPreset Profile",
-    "numeric": "Number ceil floor is_scalar maximum minimum where",
+    "numeric": "Number added ceil floor is_scalar maximum minimum where",
     "operators": "Attention Embedding Experts Linear Loss Operator Pointwise",
     "optimizer": "ElementwiseOptimizer OptimizerRule StateTensor",
     "parallelism": "Exchange ParallelismRule PipelineSchedule StateShards StepExchange partial_gradients "

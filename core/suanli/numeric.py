@@ -55,6 +55,14 @@ def where(condition: Flag, a: Number, b: Number) -> Number:
     return np.where(condition, a, b)
 
 
+def added(*terms: Number) -> Number:
+    """The terms added from left to right."""
+    result: Number = 0.0
+    for term in terms:
+        result = result + term
+    return result
+
+
 def ceil(value: Number) -> Number:
     """The least whole number not below `value`, as a float."""
     if isinstance(value, _SCALAR):

@@ -296,7 +296,7 @@ def _scaled(number: float, dimension: str, digits: int, binary: bool) -> str:
     if number == 0:
         return f"0 {base}".strip()
     rounded, unit = Decimal(0), base
-    for (unit, factor), above in zip(scales, [*(f for _, f in scales[1:]), None], strict=True):
+    for (unit, factor), above in zip(scales, [*(f for _, f in scales[1:]), None], strict=True):  # noqa: B007
         exact = Fraction(number) / factor
         rounded = context.divide(Decimal(exact.numerator), Decimal(exact.denominator))
         if above is None or max(abs(exact), Fraction(abs(rounded))) < above / factor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suanli import Case, Number, ceil, floor, formula, maximum, minimum, total, where
+from suanli import Case, Number, added, ceil, floor, formula, maximum, minimum, total, where
 from suanli.figures import weights
 from suanli.operators import cache_tokens
 from suanli.tensors import KV_SEQUENCE
@@ -29,8 +29,7 @@ def cached_requests(*, free_bytes: Number, request_bytes: Number) -> Number:
 @formula(unit="bytes", source="definition")
 def serving_total_bytes(*, weights: Number, kv_cache: Number, workspace: Number, reserve: Number) -> Number:
     """Bytes a rank needs while it answers its requests."""
-    whole: Number = weights + kv_cache + workspace + reserve
-    return whole
+    return added(weights, kv_cache, workspace, reserve)
 
 
 def engine_batch(case: Case, layout: Any) -> Number:

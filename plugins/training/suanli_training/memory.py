@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from suanli import Case, Number, StateShards, formula, maximum, scaled, total, where
+from suanli import Case, Number, StateShards, added, formula, maximum, scaled, total, where
 from suanli.figures import Weights, states_per_parameter
 from suanli_training.blocks import TrainedBlock
 from suanli_training.placement import StageLoad, stage_loads
@@ -40,8 +40,7 @@ def memory_total_bytes(
     reserve: Number,
 ) -> Number:
     """Bytes a rank needs at its peak."""
-    whole: Number = weights + gradients + optimizer + activations + logits + workspace + reserve
-    return whole
+    return added(weights, gradients, optimizer, activations, logits, workspace, reserve)
 
 
 def micro_batches(case: Case, layout: Any) -> Number:
