@@ -215,8 +215,19 @@ class Report:
         return self.memory.fits and not any(p.severity == "error" for p in self.problems)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready data: no NumPy, no NaN; an absent figure is None, with the reason in `problems`."""
+        """JSON-ready data: no NumPy, no NaN.
+
+        A figure that could not be had is None, with the reason in `problems`;
+        one that a workload of this kind does not have is not there.
+        """
         data = attrs.asdict(self, recurse=True)
+        explained = {p.figure for p in self.problems}
+        for name in SECTIONS:
+            section = data[name]
+            if section is not None:
+                absent = [k for k, v in section.items() if v is None and f"{name}.{k}" not in explained]
+                for key in absent:
+                    del section[key]
         data["layout"] = self.layout.to_dict()
         data["memory"]["per_accelerator"]["total_bytes"] = self.memory.per_accelerator.total_bytes
         for parts, made in zip(data["memory"]["stages"], self.memory.stages, strict=True):

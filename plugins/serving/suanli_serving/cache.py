@@ -35,7 +35,7 @@ def serving_total_bytes(*, weights: Number, kv_cache: Number, workspace: Number,
 def engine_batch(case: Case, layout: Any) -> Number:
     """Requests one engine answers at a time."""
     if case.batch is not None:
-        return float(case.batch) + 0.0 * layout.replicas
+        return float(case.batch)
     return ceil(float(case.concurrency or 1) / layout.replicas)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from suanli import Profile, Stage, hookimpl
+from suanli import Case, Problem, Profile, Stage, hookimpl
+from suanli_serving.checks import checks
 from suanli_serving.stages import PROFILES, STAGES
 
 
@@ -18,3 +19,9 @@ def suanli_stages() -> Iterable[Stage]:
 def suanli_profiles() -> Iterable[Profile]:
     """vLLM, SGLang, TensorRT-LLM, MindIE, transformers."""
     return PROFILES
+
+
+@hookimpl
+def suanli_check(scenario: Case) -> Iterable[Problem]:
+    """Warnings about how requests are served."""
+    return checks(scenario)

@@ -45,7 +45,8 @@ def memory_total_bytes(
 
 def micro_batches(case: Case, layout: Any) -> Number:
     """Micro batches one pipeline works through in a step."""
-    return float(case.global_batch) / (layout.data * layout.micro_batch)
+    together: Number = layout.data * layout.micro_batch
+    return float(case.global_batch) / together
 
 
 def per_layer(load: StageLoad, blocks: tuple[Any, ...], pick: Any, unit: str) -> dict[str, Number]:
