@@ -29,21 +29,13 @@ PLACES = {
 }
 
 
-def main() -> None:
-    """Fit, then write or print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("reference", type=Path, help="directory with measured/ and hardware/")
-    parser.add_argument(
-        "--write", action="store_true", help="replace the calibration files of the repository"
-    )
-    parser.add_argument("--markdown", type=Path, help="write the accuracy tables here, not to the terminal")
-    options = parser.parse_args()
-
-    rows, wires = Kernels(options.reference).rows(), transfers(options.reference)
+def tables(reference: Path, *, write: bool = False) -> str:
+    """The accuracy tables, as markdown; with `write`, the calibration files are replaced too."""
+    rows, wires = Kernels(reference).rows(), transfers(reference)
     kernels, skipped = fit_kernels(rows)
     core = kernel_fallbacks(kernels, rows)
     fabrics, core_fabrics = fabric_fallbacks(fit_fabrics(wires), wires)
-    if options.write:
+    if write:
         chosen = [*kernels, *fabrics, *core, *core_fabrics]
         for vendor, place in PLACES.items():
             place.write_text(toml(f for f in chosen if f.vendor == vendor), encoding="utf-8")
@@ -55,14 +47,23 @@ def main() -> None:
         "Kernels": kernel_table(kernels),
         "Kernels on hardware never measured (each generation predicted by the others)": kernel_table(core),
         "Fabrics": fabric_table(fabrics),
-        "Fabrics on hardware never measured (each generation predicted by the others)": fabric_table(
-            core_fabrics
-        ),
+        "Fabrics on hardware never measured (each generation predicted by the others)": fabric_table(core_fabrics),
         "Collectives judged, not fitted": unfitted_table(params, wires),
         "Large bf16 GEMMs": large_gemms(kernels, rows),
         "Not shipped": "".join(f"- {line}\n" for line in skipped) or "Nothing.\n",
     }
-    text = "\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
+    return "\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
+
+
+def main() -> None:
+    """Fit, then write or print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("reference", type=Path, help="directory with measured/ and hardware/")
+    parser.add_argument("--write", action="store_true", help="replace the calibration files of the repository")
+    parser.add_argument("--markdown", type=Path, help="write the accuracy tables here, not to the terminal")
+    options = parser.parse_args()
+
+    text = tables(options.reference, write=options.write)
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")
     else:

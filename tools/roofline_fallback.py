@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+
 from roofline_model import UNCONSTRAINED, Errors, Fit, Params, judge
 from roofline_rows import Row
 from roofline_transfers import Transfer

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from roofline_rows import Row
 from roofline_transfers import Transfer
 from suanli.collectives import crowded_ratio, exchange_s, latency_s, transfer_s
@@ -200,9 +201,7 @@ def fit_kernels(rows: Iterable[Row]) -> tuple[list[Fit], list[str]]:
         errors = judge(test, params)
         about = sources(members) + ("" if constrained else UNCONSTRAINED)
         vendor = members[0].device.vendor
-        fits.append(
-            Fit(key, KERNEL_NAMES, params, len(train), errors, errors.band, about, vendor, constrained)
-        )
+        fits.append(Fit(key, KERNEL_NAMES, params, len(train), errors, errors.band, about, vendor, constrained))
     return sorted(fits, key=lambda f: f.key), skipped
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+
 from roofline_model import Errors, Fit, Params, judge
 from roofline_rows import Row
 from roofline_transfers import Transfer
@@ -33,7 +34,7 @@ def toml(fits: Iterable[Fit]) -> str:
 def kernel_table(fits: Iterable[Fit]) -> str:
     """Parameters and errors of kernel fits."""
     head = ["generation", "kernel", "precision", "compute", "bandwidth", "launch us", "fitted"]
-    return _table(
+    return table(
         [*head, *ERROR_HEAD, "band"],
         (
             [
@@ -51,7 +52,7 @@ def kernel_table(fits: Iterable[Fit]) -> str:
 def fabric_table(fits: Iterable[Fit]) -> str:
     """Parameters and errors of fabric fits."""
     head = ["generation", "fabric", "bandwidth", "ramp us", "launch us", "hop us", "crowding", "fitted"]
-    return _table(
+    return table(
         [*head, *ERROR_HEAD, "band"],
         (
             [
@@ -73,7 +74,7 @@ def unfitted_table(params: Mapping[tuple[str, ...], Params], transfers: Iterable
         if not t.fitted:
             groups[*t.key, t.implementation].append(t)
     head = ["generation", "fabric", "implementation", "rows", *ERROR_HEAD[1:]]
-    return _table(head, ([*k, *_cells(judge(ts, params[k[0], k[1]]))] for k, ts in sorted(groups.items())))
+    return table(head, ([*k, *_cells(judge(ts, params[k[0], k[1]]))] for k, ts in sorted(groups.items())))
 
 
 def large_gemms(fits: Iterable[Fit], rows: Iterable[Row], count: int = 20) -> str:
@@ -89,14 +90,15 @@ def large_gemms(fits: Iterable[Fit], rows: Iterable[Row], count: int = 20) -> st
         errors = judge(top, params[key[:3]])
         share = float(np.median([r.compute_s / r.seconds for r in top]))
         lines.append([key[3], str(len(top)), f"{share:.2f}", f"{errors.median:.1%}", f"{errors.bias:+.1%}"])
-    return _table(["part", "largest", "share of peak, median", "median error", "bias"], lines)
+    return table(["part", "largest", "share of peak, median", "median error", "bias"], lines)
 
 
 def _number(value: float) -> str:
     return repr(float(f"{value:.4g}"))
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 

@@ -51,7 +51,10 @@ GEMM_FORMATS = {
     "int4_wo": Formats(precision="int4_wo", weights=0.5),
     "nvfp4": Formats(precision="fp4", compute="fp4", weights=0.5625, activations=0.5625),
 }
-MOE_FORMATS = {name: GEMM_FORMATS[name] for name in ("bfloat16", "fp8", "int4_wo", "nvfp4")}
+# Mixtures of experts published in fp8 are scaled by blocks.
+MOE_FORMATS = {name: GEMM_FORMATS[name] for name in ("bfloat16", "int4_wo", "nvfp4")} | {
+    "fp8_block": GEMM_FORMATS["fp8"]
+}
 BF16_NAMES = ("bfloat16", "bf16")
 
 
@@ -124,9 +127,7 @@ class Kernels:
                     continue  # a class not shipped, or a part of no generation fitted here
                 m, n, k = (float(t[key]) for key in "mnk")
                 kernel = gemm(m=m, n=n, k=k, formats=formats)
-                yield self._row(
-                    device, kernel, f"{t['m']},{t['n']},{t['k']}", seconds_of(t), source_of(stem, t)
-                )
+                yield self._row(device, kernel, f"{t['m']},{t['n']},{t['k']}", seconds_of(t), source_of(stem, t))
 
     def _attention(self) -> Iterator[Row]:
         for table, phase in (("context", "prefill"), ("generation", "decode")):
@@ -241,21 +242,17 @@ class Kernels:
             yield self._row(t["gpu"], kernel, name, seconds_of(t), source_of(stem, t))
 
     def _elementwise(self) -> Iterator[Row]:
-        """bf16 bytes: norm, embedding read + write; add two reads + write; act gate, up, write;
-        rotary reads and writes q and k."""
+        """The one step whose traffic is certain: a residual reads two bf16 tensors and writes one.
+
+        Norms, rotations and activations of an engine take several passes, lookups scattered ones;
+        how many is the implementation's, and no property of the accelerator.
+        """
         for stem, t in self._tables("vidur_elementwise.csv"):
-            tokens, hidden, ffn, tp = (float(t[k]) for k in ("tokens", "n_embd", "n_ffn", "tp"))
-            heads, kv_heads = float(t["n_head"]), float(t["n_kv_head"])
-            elements = {
-                "input_layernorm": 2 * hidden,
-                "post_attention_layernorm": 2 * hidden,
-                "emb": 2 * hidden,
-                "add": 3 * hidden,
-                "mlp_act": 3 * ffn / tp,
-                "attn_rope": 2 * hidden / heads * (heads + kv_heads) / tp,
-            }[t["op"]]
+            if t["op"] != "add":
+                continue
+            elements = 3 * float(t["n_embd"])
             shape = f"{t['op']},{t['tp']},{t['tokens']},{t['n_embd']},{t['n_ffn']},{t['n_kv_head']}"
-            kernel = elementwise(bytes=tokens * elements * 2)
+            kernel = elementwise(bytes=float(t["tokens"]) * elements * 2)
             yield self._row("a100", kernel, shape, seconds_of(t), source_of(stem, t))
 
 

@@ -66,18 +66,14 @@ def _vidur(measured: Path) -> Iterator[Transfer]:
             yield _transfer(part, part.fabric, "vidur", t, part.one_way_bytes_per_s, 1, path.stem)
 
 
-def _transfer(
-    part: Device, fabric: str, impl: str, t: dict[str, str], rate: float, inside: int, stem: str
-) -> Transfer:
+def _transfer(part: Device, fabric: str, impl: str, t: dict[str, str], rate: float, inside: int, stem: str) -> Transfer:
     """A measurement seen by the one tier it crosses, `inside` ranks being below it."""
     ranks, size, op = int(t["num_gpus"]), float(t["bytes"]), t["op"]
     steps = doublings(float(ranks)) - doublings(float(inside))
     if op == "send_recv":
         sent = size
     elif op == "alltoall":
-        sent = float(
-            exchanged_bytes(bytes=size, ranks=float(ranks), inside=float(inside), reached=float(ranks))
-        )
+        sent = float(exchanged_bytes(bytes=size, ranks=float(ranks), inside=float(inside), reached=float(ranks)))
     else:
         sent = float(ring_bytes(bytes=size, ranks=float(ranks), passes=PASSES[op], inside=float(inside)))
     return Transfer(

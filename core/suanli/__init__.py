@@ -163,6 +163,7 @@ if TYPE_CHECKING:
     from suanli.rulebook import Answer as Answer
     from suanli.rulebook import Rule as Rule
     from suanli.scenarios import Scenario as Scenario
+    from suanli.stages import Band as Band
     from suanli.stages import Stage as Stage
     from suanli.tensors import Dim as Dim
     from suanli.tensors import Local as Local
@@ -199,7 +200,7 @@ _HOMES: dict[str, str] = {
     "rulebook": "Answer Rule",
     "scenarios": "Scenario",
     "layout_search": "Plan SearchResult",
-    "stages": "Stage",
+    "stages": "Band Stage",
     "tensors": "Dim Local Parameter Tensor",
     "workload": "Finetune Pretrain Serve",
     "workspace": "Workspace",

@@ -92,4 +92,4 @@ def schema() -> dict[str, Any]:
     """The JSON Schema of scenario and report."""
     from suanli.json_schema import schema as build
 
-    return build()
+    return build(default().axes())

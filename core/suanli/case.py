@@ -9,7 +9,7 @@ import attrs
 from attrs.validators import in_
 
 from suanli.hardware import Accelerator, System
-from suanli.kernels import Formats, formats_on
+from suanli.kernels import Formats, KernelModel, formats_on
 from suanli.layout import Layout
 from suanli.models import Model, Profile
 from suanli.operators import How
@@ -127,6 +127,13 @@ class Case:
         return self.kind != "serve"
 
     @property
+    def kernels(self) -> KernelModel:
+        """How long an operation takes here: under continuous load in training."""
+        model = self.device.loaded_kernels if self.training else self.device.kernels
+        assert model is not None
+        return model
+
+    @property
     def has_experts(self) -> bool:
         """Whether some layer routes tokens to experts."""
         return EXPERTS in self.model.role_sizes
@@ -140,6 +147,7 @@ class Case:
         kv_tokens: Any,
         phase: str = "prefill",
         causal: bool = True,
+        wide: bool = False,
     ) -> Local:
         """The sizes one rank works on.
 
@@ -150,6 +158,7 @@ class Case:
             kv_tokens: Tokens attended to.
             phase: ``"prefill"`` or ``"decode"``.
             causal: Whether a query sees no later key.
+            wide: Whether products run in the activations' format: embedding and head, which are not narrowed.
         """
         divided: dict[str, Any] = {}
         for rule in self.axes.values():
@@ -168,7 +177,7 @@ class Case:
             degrees=divided,
             spread=layout.tensor if spreading else 1.0,
             sharded=frozenset(tensor.degrees(_Ones()) if tensor else ()) | {"expert_ffn"},
-            formats=self.formats,
+            formats=self.core_formats if wide else self.formats,
             core_formats=self.core_formats,
             bytes_of=self.stored,
         )

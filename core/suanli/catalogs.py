@@ -14,7 +14,7 @@ import attrs
 from suanli.catalog_files import CatalogFile, read_catalog
 from suanli.collectives import CollectiveModel
 from suanli.errors import CatalogError, PluginError, SuanliError, UnknownNameError
-from suanli.hardware import Accelerator, System
+from suanli.hardware import TYPICAL_SUSTAINED_RATIO, Accelerator, System
 from suanli.kernels import KernelModel
 from suanli.models import Known, ModelFamily, ModelPreset, Profile
 from suanli.optimizer import OptimizerRule
@@ -140,7 +140,10 @@ class Catalog:
         with self._lock:
             if found.id not in self._bound:
                 model = self._serving("kernel model", found.id, found.generation, found.kernel_model)
-                self._bound[found.id] = attrs.evolve(found, kernels=model, formats=self.known.formats)
+                sustained = found.sustained_ratio or TYPICAL_SUSTAINED_RATIO
+                loaded = model.under_load(sustained)
+                formats = self.known.formats
+                self._bound[found.id] = attrs.evolve(found, kernels=model, loaded_kernels=loaded, formats=formats)
             return self._bound[found.id]
 
     def system(self, name: str, accelerators: int | None = None) -> System:

@@ -95,8 +95,7 @@ def forward_flops(block: Block, at: Local) -> Number:
 
 def pass_time(case: Case, layout: Any, block: Block, at: Local, phase: str) -> PassTime:
     """Seconds of a ``"forward"`` or ``"backward"`` pass of a block on one rank."""
-    model = case.device.kernels
-    assert model is not None
+    model = case.kernels
     terms: dict[str, Number] = {}
     cover: Number = 0.0
     for op in block.operators:
@@ -118,8 +117,7 @@ def _kernels(op: Operator, at: Local, case: Case, phase: str) -> tuple[Kernel, .
 
 def core_forward_s(case: Case, block: Block, at: Local) -> Number:
     """Seconds of the attention cores of a block: what selective recompute repeats."""
-    model = case.device.kernels
-    assert model is not None
+    model = case.kernels
     cores = [op for op in block.operators if isinstance(op, Attention)]
     terms = {
         f"{op.name}.{i}": model.time_s(k, case.device) for op in cores for i, k in enumerate(op.forward(at, case.how))

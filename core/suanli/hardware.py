@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import cattrs
-from attrs.validators import and_, ge, gt, in_, matches_re, max_len, optional
+from attrs.validators import and_, ge, gt, in_, le, matches_re, max_len, optional
 
 from suanli import collectives, kernels, units
 from suanli.collectives import CollectiveModel
@@ -24,6 +24,9 @@ from suanli.serialize import Bytes, BytesPerSecond, Count, Hertz, Seconds, Watts
 
 NAME = and_(max_len(80), matches_re(r"[a-z0-9][a-z0-9._+-]*"))
 """What a catalog name looks like: lower case, digits, and ``. _ + -``."""
+
+TYPICAL_SUSTAINED_RATIO = 0.81
+"""Where nobody measured it: the median of the accelerators whose `sustained_ratio` is stated."""
 
 CONFIDENCES = ("high", "medium", "low")
 TOPOLOGIES = ("switch", "full-mesh", "hypercube", "ring", "torus", "tree", "pcie")
@@ -65,6 +68,7 @@ class Accelerator:
         l2_cache_bytes: The last cache before memory.
         power_w: Board power.
         peak: Dense matrix-unit peaks; ``fp32`` and ``fp64`` are the vector units'.
+        sustained_ratio: Share of the peak that products of random numbers hold without a pause: power decides.
         sparsity: Such as ``"2:4"``; None where it has none.
         sparse_peak: Peaks with that sparsity, where they are not twice the dense ones.
         headline_peak: What the maker's headline says, where it adds other units to the matrix unit.
@@ -77,6 +81,7 @@ class Accelerator:
         note: What a reader should know.
         source: The document of each group of figures.
         kernels: The kernel model bound to it by the catalog.
+        loaded_kernels: The same under continuous load.
         formats: The number formats known to that catalog.
     """
 
@@ -97,6 +102,7 @@ class Accelerator:
     l2_cache_bytes: Bytes | None = attrs.field(default=None, validator=optional(ge(0)), metadata={"key": "l2_cache"})
     power_w: Watts | None = attrs.field(default=None, validator=optional(gt(0.0)), metadata={"key": "power"})
     peak: tuple[Rate, ...] = attrs.field()
+    sustained_ratio: float | None = attrs.field(default=None, validator=optional([gt(0.0), le(1.0)]))
     sparsity: str | None = None
     sparse_peak: tuple[Rate, ...] = ()
     headline_peak: tuple[Rate, ...] = ()
@@ -111,6 +117,7 @@ class Accelerator:
     note: str = ""
     source: tuple[Source, ...]
     kernels: KernelModel | None = attrs.field(default=None, eq=False, repr=False, metadata={"runtime": True})
+    loaded_kernels: KernelModel | None = attrs.field(default=None, eq=False, repr=False, metadata={"runtime": True})
     formats: tuple[NumberFormat, ...] = attrs.field(default=(), eq=False, repr=False, metadata={"runtime": True})
 
     @peak.validator

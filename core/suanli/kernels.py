@@ -409,6 +409,10 @@ class KernelModel:
         """This model, with the catalog's fallback at hand for what it does not know."""
         return self
 
+    def under_load(self, sustained_ratio: float) -> KernelModel:
+        """This model when the accelerator computes without a pause and holds only a share of its peak."""
+        return self
+
     def time_s(self, kernel: Kernel, accelerator: Accelerator) -> Number:
         """Seconds of all the launches of `kernel`."""
         raise SuanliError(f"kernel model {self.name!r} does not define time_s")
@@ -425,10 +429,16 @@ class Roofline(KernelModel):
     Attributes:
         efficiencies: What was fitted.
         rest: The model asked for kinds nobody measured here.
+        cap: Share of the peak no kernel exceeds: 1, or what power allows under continuous load.
     """
 
     efficiencies: tuple[Efficiency, ...]
     rest: Roofline | None = None
+    cap: float = 1.0
+
+    def under_load(self, sustained_ratio: float) -> KernelModel:
+        """This model with every compute ratio capped at what power allows."""
+        return attrs.evolve(self, cap=sustained_ratio)
 
     def bind(self, fallback: KernelModel) -> KernelModel:
         """This model, asking the fallback for kinds nobody measured here."""
@@ -467,10 +477,14 @@ class Roofline(KernelModel):
         fitted = self._table.get((kernel.kind, kernel.precision)) or self.efficiency(kernel.kind, kernel.precision)
         compute = accelerator.vector_precision if kernel.kind == "elementwise" else kernel.compute
         peak, bandwidth = accelerator.rates[compute], accelerator.memory_bandwidth_bytes_per_s
-        ratios = (fitted.compute_ratio, fitted.bandwidth_ratio, fitted.launch_s)
+        ratios = (min(fitted.compute_ratio, self.cap), fitted.bandwidth_ratio, fitted.launch_s)
         if tracing():
             peak, bandwidth = accelerator.peak_flops_per_s(compute), accelerator.bandwidth_bytes_per_s
             ratios = fitted.facts()
+            if self.cap < ratios[0]:
+                source = accelerator.source_of("sustained_ratio")
+                capped = fact(self.cap, f"{accelerator.id}.sustained_ratio", "ratio", source)
+                ratios = (capped, ratios[1], ratios[2])
         each = roofline_s(
             flops=kernel.flops,
             bytes=kernel.bytes,

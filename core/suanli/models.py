@@ -116,7 +116,9 @@ class Profile:
         name: Such as ``"megatron"``.
         kind: ``"training"`` or ``"serving"``.
         attention: Its default attention, ``"flash"`` or ``"eager"``.
-        fused: Whether elementwise neighbours are fused.
+        fused: Whether residuals and rotations are folded into their neighbours' passes.
+        passes: Passes over memory an elementwise step takes, next to one fused kernel.
+        layer_overhead_s: Host time a layer costs on each pass that no kernel hides.
         overlap: Whether exchanges that can hide behind computation do.
         sequence_parallel: Whether it divides the sequence where tensor parallelism does not divide.
         memory_fraction: Serving: share of memory it takes for weights and cache.
@@ -129,7 +131,9 @@ class Profile:
     name: str
     kind: str
     attention: str = "flash"
-    fused: bool = True
+    fused: bool = False
+    passes: float = 1.0
+    layer_overhead_s: float = 0.0
     overlap: bool = True
     sequence_parallel: bool = True
     memory_fraction: float = 1.0
@@ -298,7 +302,8 @@ class Model:
             raise SuanliError(f"layer {layer} is outside 0..{len(self.layers) - 1} of {self.name}")
         if attention not in ("flash", "eager"):
             raise UnknownNameError("attention", attention, ("flash", "eager"))
-        how = How(attention=attention, dropout=dropout, fused=exact_profile(self.known.profile(profile)).fused)
+        fused = exact_profile(self.known.profile(profile)).fused
+        how = How(attention=attention, dropout=dropout, fused=fused)
         at = Local(
             batch=float(batch), sequence=float(sequence), whole_sequence=float(sequence), kv_tokens=float(sequence)
         )

@@ -40,12 +40,14 @@ class How:
     Attributes:
         attention: ``"flash"`` (scores never leave the chip) or ``"eager"`` (scores are written out).
         dropout: Probability; 0 keeps no mask.
-        fused: Whether elementwise neighbours are fused into one pass over memory.
+        fused: Whether residuals and rotations are folded into their neighbours' passes.
+        passes: Passes over memory an elementwise step takes, next to one fused kernel.
     """
 
     attention: str = "flash"
     dropout: float = 0.0
-    fused: bool = True
+    fused: bool = False
+    passes: float = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -287,21 +289,21 @@ class Pointwise(Operator):
             return (weight,)
         return (weight, Parameter(name=f"{self.name}.bias", dims=self.width, group=self.group))
 
-    def _moved(self, at: Local) -> Number:
+    def _moved(self, at: Local, how: How) -> Number:
         total: Number = 0.0
         for tensor in (*self.reads, *self.writes):
             total = total + at.held(tensor)
-        return total
+        return total * how.passes
 
     def forward(self, at: Local, how: How) -> tuple[Kernel, ...]:
         if self.fusable and how.fused:
             return ()
-        return (elementwise(bytes=self._moved(at)),)
+        return (elementwise(bytes=self._moved(at, how)),)
 
     def backward(self, at: Local, how: How) -> tuple[Kernel, ...]:
         if self.fusable and how.fused:
             return ()
-        return (elementwise(bytes=1.5 * self._moved(at)),)
+        return (elementwise(bytes=1.5 * self._moved(at, how)),)
 
     def kept(self, how: How) -> tuple[Tensor, ...]:
         kept = self.reads if self.keeps_input else ()

@@ -25,8 +25,8 @@ LONGEST_DEFAULT = 8192
 """Tokens a training sequence has by default, unless the model's context is shorter."""
 BATCH_TOKENS = 2**22
 """Tokens a training step has by default, about what the LLaMA models were trained with (Touvron et al. 2023)."""
-RESERVE_BYTES = 2 * 2**30
-"""Kept free in training by default: runtime, communication buffers, fragmentation."""
+RESERVE_SHARE = 0.06
+"""Of memory, kept free in training by default: runtime, communication buffers, fragmentation."""
 PROMPT, OUTPUT = 1024, 256
 """Tokens of a request by default."""
 
@@ -241,11 +241,12 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         attention=r.value("implementation.attention", implementation.attention, profile.attention),
         dropout=r.value("implementation.dropout", implementation.dropout, 0.0),
         fused=profile.fused,
+        passes=profile.passes,
     )
     assumptions = scenario.assumptions
-    reserve, why_reserve = (
-        (RESERVE_BYTES, "runtime, buffers and fragmentation") if training else (0, "the engine's memory fraction")
-    )
+    reserve, why_reserve = 0, "the engine's memory fraction"
+    if training:
+        reserve, why_reserve = int(RESERVE_SHARE * device.capacity_bytes), "6 %: runtime, buffers, fragmentation"
     case = Case(
         scenario=scenario,
         kind=workload.kind,

@@ -216,6 +216,13 @@ SECTIONS: dict[str, type[Any]] = {
 """The class of every section but the workload, whose class its `kind` decides."""
 
 
+EXACTLY_ONE: dict[str, tuple[str, ...]] = {
+    "model": ("name", "config", "family"),
+    "system": ("name", "accelerator"),
+}
+"""Sections that must be there, each given in exactly one of these ways."""
+
+
 def build(data: Any, *, axes: tuple[str, ...] = (), where: str = "", folder: Path | None = None) -> Scenario:
     """A scenario from plain data, every fault of it reported at once.
 
@@ -350,7 +357,7 @@ def _workload(table: dict[str, Any], faults: list[str]) -> Any:
 
 
 def _required(sections: dict[str, Any], data: Mapping[str, Any], faults: list[str]) -> None:
-    for name, ways in (("model", ("name", "config", "family")), ("system", ("name", "accelerator"))):
+    for name, ways in EXACTLY_ONE.items():
         made = sections.get(name)
         if made is None:
             if name not in data:

@@ -27,6 +27,29 @@ Run = Callable[["Case", Degrees, Mapping[str, Any]], Mapping[str, Any]]
 
 
 @attrs.frozen(kw_only=True)
+class Band:
+    """How far measurements were from a figure: measured over predicted, an 80 % interval.
+
+    Attributes:
+        fitted: On accelerators with fitted models.
+        unmeasured: On accelerators nobody measured.
+        evidence: The measurements, none of them fitted to.
+    """
+
+    fitted: tuple[float, float]
+    unmeasured: tuple[float, float]
+    evidence: str
+
+    def inverse(self) -> Band:
+        """The band of a rate, from the band of the time it divides by."""
+
+        def turned(band: tuple[float, float]) -> tuple[float, float]:
+            return round(1.0 / band[1], 2), round(1.0 / band[0], 2)
+
+        return Band(fitted=turned(self.fitted), unmeasured=turned(self.unmeasured), evidence=self.evidence)
+
+
+@attrs.frozen(kw_only=True)
 class Stage:
     """One step of the estimate.
 
@@ -42,9 +65,8 @@ class Stage:
         detail: Whether only a report needs it, never a search.
         rung: ``handbook``, ``analytic``, ``calibrated`` or ``simulated``.
         source: The document it follows.
-        band: Measured over predicted, an 80 % interval, on accelerators with fitted models.
-        wide_band: The same on accelerators nobody measured.
-        evidence: The measurements the bands are from.
+        band: How far measurements were from what it gives, where somebody judged it.
+        bands: The same for single keys, where they differ.
     """
 
     name: str
@@ -58,9 +80,8 @@ class Stage:
     detail: bool = False
     rung: str = "analytic"
     source: str = ""
-    band: tuple[float, ...] = ()
-    wide_band: tuple[float, ...] = ()
-    evidence: str = ""
+    band: Band | None = None
+    bands: tuple[tuple[str, Band], ...] = ()
 
 
 @attrs.frozen(eq=False)

@@ -86,11 +86,11 @@ class Workspace:
         """A scenario from tables of fields; raises ScenarioError naming every fault."""
         if isinstance(data, Scenario):
             return data
-        return scenarios.build(data, axes=self._axes())
+        return scenarios.build(data, axes=self.axes())
 
     def load(self, path: str | Path) -> Scenario:
         """A scenario from a ``.toml`` or ``.json`` file; raises ScenarioError naming every fault."""
-        return scenarios.load(path, axes=self._axes())
+        return scenarios.load(path, axes=self.axes())
 
     def estimate(self, asked: Scenario | Mapping[str, Any]) -> Report:
         """The report of a scenario; layout fields left out, or lists, are chosen by a search.
@@ -169,7 +169,8 @@ class Workspace:
         """Every rule of thumb, sorted by name."""
         return tuple(e.value for e in self._catalog.entries("rule"))
 
-    def _axes(self) -> tuple[str, ...]:
+    def axes(self) -> tuple[str, ...]:
+        """Layout fields that plugins add."""
         return tuple(field for field in self._catalog.axes if field not in NUMERIC)
 
     def _fresh(self, case: Case) -> Case:
@@ -182,7 +183,7 @@ class Workspace:
                 entries = self._catalog.replaced("stage", self._catalog.entries("stage"))
                 stages: list[Stage] = [e.value for e in entries if kind in e.value.workloads]
                 targets = None if detail else (SERVING_KEYS if kind == "serve" else TRAINING_KEYS)
-                self._steps[kind, detail] = order(stages, targets, detail=detail, axes=self._axes())
+                self._steps[kind, detail] = order(stages, targets, detail=detail, axes=self.axes())
             return self._steps[kind, detail]
 
     def _given(self, case: Case) -> dict[str, tuple[Any, ...]]:
@@ -255,12 +256,12 @@ class Workspace:
         free = "data" if case.training else "replicas"
         if free not in merged:
             used = merged["tensor"] * merged["pipeline"] * merged["context"] * merged["attention_data"]
-            for field in self._axes():
+            for field in self.axes():
                 used *= merged.get(field, 1)
             merged[free] = max(1, case.system.accelerators // used)
         for field in (*NUMERIC, *CATEGORICAL):
             case.origins.setdefault(f"layout.{field}", Origin(origin="default"))
-        extra = tuple((f, merged.pop(f)) for f in self._axes() if f in merged)
+        extra = tuple((f, merged.pop(f)) for f in self.axes() if f in merged)
         return Layout(**merged, extra=extra)
 
     def _no_layout(self, case: Case, given: dict[str, tuple[Any, ...]]) -> list[str]:
@@ -336,18 +337,18 @@ class Workspace:
         fitted = case.device.kernels is not None and case.device.kernels.rung == "calibrated"
         with self._lock:
             if (case.kind, fitted) not in self._bases:
-                known = {key: self._basis_of(s.stage, fitted) for s in steps for key in s.stage.gives}
+                known = {key: self._basis_of(s.stage, key, fitted) for s in steps for key in s.stage.gives}
                 self._bases[case.kind, fitted] = known
             known = self._bases[case.kind, fitted]
         return {key: known[key] for key in public}
 
-    def _basis_of(self, stage: Stage, fitted: bool) -> Basis:
-        band = stage.band if fitted else stage.wide_band
+    def _basis_of(self, stage: Stage, key: str, fitted: bool) -> Basis:
+        band = dict(stage.bands).get(key, stage.band)
         return Basis(
             rung="analytic" if stage.rung == "calibrated" and not fitted else stage.rung,
             provider=self._provider(stage.name),
-            band=band or None,
-            evidence=stage.evidence or "not judged against measurements yet",
+            band=None if band is None else band.fitted if fitted else band.unmeasured,
+            evidence="not judged against measurements yet" if band is None else band.evidence,
             source=stage.source,
         )
 

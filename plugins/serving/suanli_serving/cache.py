@@ -39,9 +39,9 @@ def engine_batch(case: Case, layout: Any) -> Number:
     return ceil(float(case.concurrency or 1) / layout.replicas)
 
 
-def pass_batch(case: Case, layout: Any) -> Number:
+def pass_batch(layout: Any, running: Number) -> Number:
     """Requests in one pass of one rank: divided over attention ranks, and over the stages of a full pipeline."""
-    return maximum(ceil(engine_batch(case, layout) / (layout.attention_data * layout.pipeline)), 1.0)
+    return maximum(ceil(running / (layout.attention_data * layout.pipeline)), 1.0)
 
 
 def stage_layers(case: Case, layout: Any) -> tuple[Number, ...]:
@@ -69,7 +69,7 @@ def cache_bytes_of(case: Case, layout: Any, tokens: float) -> Number:
 
 def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Memory of one rank: weights, cache of its requests, transient activations."""
-    chunk = minimum(float(case.prompt) * pass_batch(case, layout), CHUNK_TOKENS)
+    chunk = minimum(float(case.prompt) * pass_batch(layout, engine_batch(case, layout)), CHUNK_TOKENS)
     at = case.local(layout, batch=1.0, sequence=chunk, kv_tokens=float(case.prompt))
     held: dict[str, Number] = {}
     widest: Number = 0.0
@@ -78,7 +78,10 @@ def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     parts = case.model.parts
     for i, (block, _) in enumerate(parts):
         own = weights(case, block, at)
-        size = (own.dense + own.expert) * case.stored[case.recipe.weights]
+        ends_here = i in (0, len(parts) - 1)
+        # Embedding and head stay in the activations' format when the layers are narrowed.
+        form = max(case.stored[case.recipe.weights], case.stored["activations"]) if ends_here else None
+        size = (own.dense + own.expert) * (form or case.stored[case.recipe.weights])
         if 0 < i < len(parts) - 1:
             held[f"layers.{i - 1}"] = size * layers[i - 1]
             for op in block.operators:
@@ -97,10 +100,13 @@ def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     capacity = float(case.device.capacity_bytes)
     reserve = capacity * (1.0 - case.memory_fraction) + float(case.reserve_bytes)
     requests = ceil(engine_batch(case, layout) / layout.attention_data)
-    cache = request * requests
-    whole = serving_total_bytes(weights=resident, kv_cache=cache, workspace=widest, reserve=reserve)
     free = capacity - resident - widest - reserve
     most = cached_requests(free_bytes=free, request_bytes=request)
+    if case.concurrency is not None:
+        # Requests beyond what the cache has room for wait; at least one must fit.
+        requests = maximum(minimum(requests, most), 1.0)
+    cache = request * requests
+    whole = serving_total_bytes(weights=resident, kv_cache=cache, workspace=widest, reserve=reserve)
     per_token = request / float(case.prompt + case.output)
     tokens = floor(maximum(free, 0.0) / maximum(per_token, 1e-9))
     engines = layout.attention_data * layout.replicas
@@ -113,4 +119,5 @@ def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         "serving.max_concurrency": most * engines,
         "serving.kv_cache_tokens": tokens * engines,
         "_serve.reserve_bytes": reserve,
+        "_serve.running": requests * layout.attention_data,
     }

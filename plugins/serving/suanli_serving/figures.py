@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suanli import Case, Number, formula, where
+from suanli import Case, Number, formula, maximum, where
 from suanli_serving.cache import engine_batch, pass_batch
 
+STEADY = "steady state of continuous batching: a request leaves, another joins (Yu et al. 2022, Orca)"
 STATIC = "static batching: prompts together, then one token each until all are done"
 
 
@@ -17,6 +18,18 @@ def latency_s(*, ttft_s: Number, tpot_s: Number, output: float) -> Number:
     return ttft_s + tpot_s * (output - 1.0)
 
 
+@formula(unit="s", source=STEADY)
+def joining_s(*, prefill_s: Number, decode_s: Number) -> Number:
+    """Seconds to the first token of a request that joins: half a step to wait, then its prompt."""
+    return decode_s / 2.0 + prefill_s
+
+
+@formula(unit="s", source=STEADY)
+def shared_s(*, decode_s: Number, prefill_s: Number, others: Number, output: float) -> Number:
+    """Seconds a token, when each of `others` requests passes its prompt once while one writes its output."""
+    return decode_s + others * prefill_s / output
+
+
 @formula(unit="tokens_per_s", source=STATIC)
 def output_tokens_per_s(*, requests: Number, output: float, latency_s: Number) -> Number:
     """Tokens generated in a second over all requests in flight."""
@@ -24,12 +37,17 @@ def output_tokens_per_s(*, requests: Number, output: float, latency_s: Number) -
 
 
 def serving(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Latency and throughput of a static batch on every engine."""
-    # A full pipeline is passed by one share of the batch after another; a request waits for its own.
+    """Latency and throughput of every engine: of a batch that stays, or of requests that come and go."""
     ttft = given["time.prefill_s"]
     tpot = given["time.decode_s"]
+    running = given["_serve.running"]
+    if case.concurrency is not None:
+        # While one request is answered every other one is replaced once, and its prompt stops all.
+        others = maximum(running / (layout.attention_data * layout.pipeline) - 1.0, 0.0)
+        ttft = joining_s(prefill_s=ttft, decode_s=tpot)
+        tpot = shared_s(decode_s=tpot, prefill_s=given["time.prefill_s"], others=others, output=float(case.output))
     whole = latency_s(ttft_s=ttft, tpot_s=tpot, output=float(case.output))
-    requests = engine_batch(case, layout) * layout.replicas
+    requests = running * layout.replicas
     if case.concurrency is not None:
         requests = where(requests > float(case.concurrency), float(case.concurrency), requests)
     rate = output_tokens_per_s(requests=requests, output=float(case.output), latency_s=whole)
@@ -41,7 +59,7 @@ def serving(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]
         "serving.output_tokens_per_s": rate,
         "serving.output_tokens_per_s_per_accelerator": rate / count,
         "serving.requests_per_s": rate / float(case.output),
-        "serving.batch": engine_batch(case, layout),
+        "serving.batch": running,
         "throughput.tokens_per_s": rate * (case.prompt + case.output) / float(case.output),
     }
 
@@ -49,7 +67,9 @@ def serving(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]
 def bound(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """What most of a decode step is spent on, at full rate: arithmetic, memory, exchanges, or launches."""
     middle = case.prompt + case.output / 2.0
-    at = case.local(layout, batch=pass_batch(case, layout), sequence=1.0, kv_tokens=middle, phase="decode")
+    at = case.local(
+        layout, batch=pass_batch(layout, given["_serve.running"]), sequence=1.0, kv_tokens=middle, phase="decode"
+    )
     flops = moved = 0.0
     for block, times in case.model.parts:
         for op in block.operators:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from suanli import Case, Number, formula, maximum, scaled, total
+import attrs
+
+from suanli import Block, Case, Number, formula, maximum, scaled, total
 from suanli.figures import pass_time
 from suanli_serving.cache import pass_batch
 
@@ -24,17 +27,15 @@ def pass_s(*, compute_s: Number, communication_s: Number, overhead_s: float) -> 
     return compute_s + communication_s + overhead_s
 
 
-def _through(case: Case, layout: Any, *, sequence: float, kv_tokens: float, phase: str) -> Pass:
-    batch = pass_batch(case, layout)
+def _through(case: Case, layout: Any, *, batch: Number, sequence: float, kv_tokens: float, phase: str) -> Pass:
     at = case.local(layout, batch=batch, sequence=sequence, kv_tokens=kv_tokens, phase=phase)
     # Only the last position of each request is turned into logits.
-    end = case.local(layout, batch=batch, sequence=layout.context * 1.0, kv_tokens=kv_tokens, phase=phase)
+    end = case.local(layout, batch=batch, sequence=layout.context * 1.0, kv_tokens=kv_tokens, phase=phase, wide=True)
     compute: dict[str, Number] = {}
     shown: dict[str, Number] = {}
     head = case.model.head
     for block, times in case.model.parts:
-        operators = tuple(op for op in block.operators if op.group != "loss")
-        one = pass_time(case, layout, _without_loss(block, operators), end if block is head else at, "forward")
+        one = pass_time(case, layout, without_loss(block), end if block is head else at, "forward")
         name = f"{block.name}.{len(compute)}"
         compute[name] = scaled("s", float(times), one.compute_s)
         exposed = total("exposed_s", "s", dict(zip(case.axes, one.exposed_s, strict=True)))
@@ -42,13 +43,15 @@ def _through(case: Case, layout: Any, *, sequence: float, kv_tokens: float, phas
     shown["pipeline"] = _hand_over(case, layout, at)
     a = total(f"{phase}_compute_s", "s", compute)
     b = total(f"{phase}_communication_s", "s", shown)
-    return Pass(a, b, pass_s(compute_s=a, communication_s=b, overhead_s=case.profile.step_overhead_s))
+    host = case.profile.step_overhead_s + case.profile.layer_overhead_s * len(case.model.layers)
+    return Pass(a, b, pass_s(compute_s=a, communication_s=b, overhead_s=host))
 
 
-def _without_loss(block: Any, operators: tuple[Any, ...]) -> Any:
-    import attrs
-
-    return block if len(operators) == len(block.operators) else attrs.evolve(block, operators=operators)
+@functools.lru_cache(maxsize=1024)
+def without_loss(block: Block) -> Block:
+    """A block as serving runs it."""
+    kept = tuple(op for op in block.operators if op.group != "loss")
+    return attrs.evolve(block, operators=kept) if len(kept) < len(block.operators) else block
 
 
 def _hand_over(case: Case, layout: Any, at: Any) -> Number:
@@ -62,14 +65,18 @@ def _hand_over(case: Case, layout: Any, at: Any) -> Number:
 
 
 def prefill(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The prompts of a batch, the part found in the cache left out."""
+    """The prompts of a batch together, or of one request that joins others; what the cache has is left out."""
+    batch: Number = 1.0
+    if case.concurrency is None:
+        batch = pass_batch(layout, given["_serve.running"])
     fresh = max(1.0, round(case.prompt * (1.0 - case.prefix_hit_ratio)))
-    one = _through(case, layout, sequence=float(fresh), kv_tokens=float(case.prompt), phase="prefill")
+    one = _through(case, layout, batch=batch, sequence=float(fresh), kv_tokens=float(case.prompt), phase="prefill")
     return {"_serve.prefill": one, "time.prefill_s": one.total_s}
 
 
 def decode(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """One more token for every request, half of its output written."""
     middle = case.prompt + case.output / 2.0
-    one = _through(case, layout, sequence=1.0, kv_tokens=middle, phase="decode")
+    batch = pass_batch(layout, given["_serve.running"])
+    one = _through(case, layout, batch=batch, sequence=1.0, kv_tokens=middle, phase="decode")
     return {"_serve.decode": one, "time.decode_s": one.total_s}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from suanli import Profile, Stage
+from suanli_serving import accuracy
 from suanli_serving.cache import memory
-from suanli_serving.figures import STATIC, bound, serving
+from suanli_serving.figures import STATIC, STEADY, bound, serving
 from suanli_serving.passes import decode, prefill
 
 KINDS = ("serve",)
@@ -42,6 +43,7 @@ STAGES = (
             "serving.max_concurrency",
             "serving.kv_cache_tokens",
             "_serve.reserve_bytes",
+            "_serve.running",
         ),
         reads=READS,
         divided=True,
@@ -51,37 +53,43 @@ STAGES = (
     Stage(
         name="serving-prefill",
         workloads=KINDS,
+        needs=("_serve.running",),
         gives=("_serve.prefill", "time.prefill_s"),
         reads=READS,
         divided=True,
         run=prefill,
         rung="calibrated",
         source="Pope et al. 2022",
+        band=accuracy.TTFT,
     ),
     Stage(
         name="serving-decode",
         workloads=KINDS,
+        needs=("_serve.running",),
         gives=("_serve.decode", "time.decode_s"),
         reads=READS,
         divided=True,
         run=decode,
         rung="calibrated",
         source="Pope et al. 2022",
+        band=accuracy.TPOT,
     ),
     Stage(
         name="serving-batch",
         workloads=KINDS,
-        needs=("time.prefill_s", "time.decode_s"),
+        needs=("time.prefill_s", "time.decode_s", "_serve.running"),
         gives=(*(f"serving.{f}" for f in FIGURES), "throughput.tokens_per_s"),
         reads=READS,
         run=serving,
         rung="calibrated",
-        source=STATIC,
+        source=f"{STATIC}; {STEADY}",
+        band=accuracy.THROUGHPUT,
+        bands=(("serving.ttft_s", accuracy.TTFT), ("serving.tpot_s", accuracy.TPOT)),
     ),
     Stage(
         name="serving-bound",
         workloads=KINDS,
-        needs=("_serve.decode", "serving.max_concurrency"),
+        needs=("_serve.decode", "_serve.running", "serving.max_concurrency"),
         gives=("serving.bound", "flops.prefill_flops", "flops.decode_flops", "flops.convention"),
         reads=READS,
         divided=True,
@@ -107,7 +115,8 @@ PROFILES = (
         name="transformers-generate",
         kind="serving",
         attention="eager",
-        fused=False,
+        passes=2.0,
+        layer_overhead_s=0.7e-3,
         overlap=False,
         sequence_parallel=False,
         memory_fraction=1.0,

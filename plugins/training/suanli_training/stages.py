@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from suanli import Profile, Stage
+from suanli_training import accuracy
 from suanli_training.blocks import block_weights, blocks
 from suanli_training.memory import PARTS, memory, memory_by_stage
 from suanli_training.placement import placement
@@ -94,6 +95,7 @@ STAGES = (
         divided=True,
         run=memory,
         source="Korthikanti et al. 2022; Rajbhandari et al. 2020",
+        band=accuracy.MEMORY,
     ),
     Stage(
         name="training-memory-by-stage",
@@ -105,6 +107,7 @@ STAGES = (
         run=memory_by_stage,
         detail=True,
         source="Korthikanti et al. 2022; Rajbhandari et al. 2020",
+        band=accuracy.MEMORY,
     ),
     Stage(
         name="training-state",
@@ -134,6 +137,7 @@ STAGES = (
         run=step,
         rung="calibrated",
         source=NARAYANAN,
+        band=accuracy.STEP,
     ),
     Stage(
         name="training-flops", workloads=KINDS, gives=FLOPS, reads=("recompute",), run=flops, detail=True, source=PALM
@@ -147,6 +151,7 @@ STAGES = (
         rung="calibrated",
         detail=True,
         source=PALM,
+        band=accuracy.STEP.inverse(),
     ),
     Stage(
         name="training-run",
@@ -157,18 +162,26 @@ STAGES = (
         rung="calibrated",
         detail=True,
         source="definition",
+        band=accuracy.STEP,
     ),
 )
 
 PROFILES = (
     Profile(name="megatron", kind="training", aliases=("megatron-lm", "mindspeed"), source="NVIDIA/Megatron-LM"),
-    Profile(name="fused", kind="training", source="every elementwise neighbour fused into one pass"),
+    Profile(name="fused", kind="training", fused=True, source="residuals and rotations folded into their neighbours"),
+    Profile(
+        name="fsdp",
+        kind="training",
+        aliases=("llm-foundry", "torchtune", "torchtitan"),
+        passes=2.0,
+        sequence_parallel=False,
+        source="PyTorch FSDP with elementwise steps run one by one: a norm and an activation pass over memory twice",
+    ),
     Profile(
         name="transformers",
         kind="training",
         aliases=("hf",),
-        fused=False,
-        overlap=True,
+        passes=2.0,
         sequence_parallel=False,
         activations=False,
         source="huggingface/transformers",

@@ -82,7 +82,7 @@ def _optimizer_s(case: Case, layout: Any, heaviest: Mapping[str, Number]) -> Num
         master_bytes=sum_of(stored, recipe.master_weights),
         weight_bytes=stored[recipe.weights],
     )
-    model = case.device.kernels
-    assert model is not None
     assert case.optimizer is not None
-    return model.time_s(elementwise(bytes=moved, flops=updated * case.optimizer.flops_per_parameter), case.device)
+    return case.kernels.time_s(
+        elementwise(bytes=moved, flops=updated * case.optimizer.flops_per_parameter), case.device
+    )

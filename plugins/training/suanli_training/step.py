@@ -131,11 +131,21 @@ def _hand_over(case: Case, layout: Any, boundary_bytes: Number) -> Number:
 def _shown(case: Case, exchanges: tuple[StateExchange, ...], slowest: Mapping[str, Number], m: Number) -> Number:
     """Seconds of gradient and weight exchanges that nothing hides, in a step."""
     terms: dict[str, Number] = {}
-    for exchange in exchanges:
-        seconds = exchange.seconds
+    for phase in ("forward", "backward"):
+        # Those of every micro batch and those of the last one share its pass to hide behind.
+        once: dict[str, Number] = {}
+        each: dict[str, Number] = {}
+        for exchange in exchanges:
+            if exchange.phase == phase:
+                in_each = where(exchange.each_pass > 0.0, exchange.times, 0.0)
+                each[exchange.name] = scaled("s", in_each, exchange.seconds)
+                once[exchange.name] = scaled("s", exchange.times - in_each, exchange.seconds)
+        every = total(f"each_{phase}_s", "s", each)
+        last = total(f"last_{phase}_s", "s", {"each_s": every, "once_s": total(f"once_{phase}_s", "s", once)})
         if case.overlap:
-            cover = slowest[exchange.phase]
-            seconds = exposed_s(exchange_s=seconds, cover_s=cover, parts=slowest["layers"])
-        often = exchange.times * where(exchange.each_pass > 0.0, m, 1.0)
-        terms[exchange.name] = scaled("s", often, seconds)
+            cover, parts = slowest[phase], slowest["layers"]
+            every = exposed_s(exchange_s=every, cover_s=cover, parts=parts)
+            last = exposed_s(exchange_s=last, cover_s=cover, parts=parts)
+        terms[f"{phase}.each"] = scaled("s", m - 1.0, every)
+        terms[f"{phase}.last"] = last
     return total("exposed_data_s", "s", terms)

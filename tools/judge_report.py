@@ -1,0 +1,121 @@
+"""The judge's verdicts as markdown tables."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from judge_data import FIGURES, Verdict
+from roofline_report import table
+
+Key = TypeVar("Key", bound=Hashable)
+Refused = tuple[str, str]
+ERRORS = ("n", "median error", "p90", "bias", "measured / predicted, p10 to p90")
+# Fewer rows than this in either half: no band.
+ENOUGH = 8
+
+INTRODUCTION = """\
+# Accuracy
+
+Made by `python tools/judge.py REFERENCE_DIR --markdown docs/accuracy.md`; not to be edited.
+
+- **Fitted**: kernel times and collectives on half of the measured shapes, chosen by a hash of the shape
+  (`tools/fit_roofline.py`). Two ratios and a launch for each generation, kernel and precision.
+- **Held out**: the other half of the shapes; the kernel and fabric tables below are errors on those.
+- **Judged**: published training and serving runs, end to end. Nothing is fitted to them and none is treated
+  specially: each row becomes a scenario with what the row states. What a row leaves open suanli chooses,
+  and such rows are listed apart ("open"). Rows that cannot be expressed are counted by reason at the end.
+- **Bands**: the 10th and 90th percentile of measured over predicted, from rows that state everything.
+  They are set on half of the rows (a hash of the row's id), their coverage checked on the other half:
+  80 % is right.
+- **Never measured**: the same rows, each accelerator known only by the medians of the other generations' fits.
+
+Errors are |predicted / measured - 1|; bias is the median of predicted / measured - 1.
+FLOP/s and MFU are turned into step times by the convention that the source states.
+"""
+
+
+def report(verdicts: Sequence[Verdict], strangers: Sequence[Verdict], refused: Iterable[Refused]) -> str:
+    """Everything the judge has to say about end-to-end runs."""
+    stated = [v for v in verdicts if not v.trial.open]
+    opened = [v for v in verdicts if v.trial.open]
+    foreign = [v for v in strangers if not v.trial.open]
+    sections = {
+        "Bands": _bands(stated),
+        "Bands on accelerators never measured": _bands(foreign),
+        "Bands of rows that leave something open": _bands(opened),
+        "By source and accelerator": _errors(stated, lambda v: (v.trial.figure, v.trial.source, v.trial.part)),
+        "By source and accelerator, open": _errors(opened, lambda v: (v.trial.figure, v.trial.source, v.trial.part)),
+        "By accelerator": _errors(stated, lambda v: (v.trial.figure, v.trial.part)),
+        "By accelerator, never measured": _errors(foreign, lambda v: (v.trial.figure, v.trial.part)),
+        "Not judged": _refusals(refused),
+    }
+    return "\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
+
+
+def _ratios(verdicts: Iterable[Verdict]) -> NDArray[np.float64]:
+    return np.array([v.ratio for v in verdicts], dtype=np.float64)
+
+
+def _interval(ratios: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(ratios, [0.1, 0.9])
+    return float(low), float(high)
+
+
+def cells(verdicts: Sequence[Verdict]) -> list[str]:
+    """Errors of some verdicts, in the order of ``ERRORS``."""
+    ratios = _ratios(verdicts)
+    relative = 1.0 / ratios - 1.0
+    errors = np.abs(relative)
+    low, high = _interval(ratios)
+    return [
+        str(len(ratios)),
+        f"{np.median(errors):.1%}",
+        f"{np.quantile(errors, 0.9):.1%}",
+        f"{np.median(relative):+.1%}",
+        f"{low:.2f}-{high:.2f}",
+    ]
+
+
+def _grouped(verdicts: Iterable[Verdict], key: Callable[[Verdict], Key]) -> Mapping[Key, list[Verdict]]:
+    groups: dict[Key, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        groups[key(verdict)].append(verdict)
+    return groups
+
+
+def _errors(verdicts: Sequence[Verdict], key: Callable[[Verdict], tuple[str, ...]]) -> str:
+    groups = _grouped(verdicts, key)
+    order = sorted(groups, key=lambda k: (FIGURES.index(k[0]), k[1:]))
+    head = ["figure", "source", "accelerator"] if order and len(order[0]) == 3 else ["figure", "accelerator"]
+    return table([*head, *ERRORS], ([*k, *cells(groups[k])] for k in order))
+
+
+def _bands(verdicts: Sequence[Verdict]) -> str:
+    """The band of each figure from one half of its rows, and the share of the other half inside it."""
+    groups = _grouped(verdicts, lambda v: v.trial.figure)
+    lines = []
+    for figure in (f for f in FIGURES if f in groups):
+        members = groups[figure]
+        halves = _grouped(members, lambda v: v.trial.half)
+        fit, check = _ratios(halves.get("set", ())), _ratios(halves.get("check", ()))
+        if min(len(fit), len(check)) < ENOUGH:
+            lines.append([figure, str(len(fit)), str(len(check)), "too few rows", "", *cells(members)[1:]])
+            continue
+        low, high = _interval(fit)
+        inside = float(np.mean((check >= low) & (check <= high)))
+        lines.append(
+            [figure, str(len(fit)), str(len(check)), f"{low:.2f}-{high:.2f}", f"{inside:.0%}", *cells(members)[1:]]
+        )
+    head = ["figure", "set on", "checked on", "band", "inside it", *ERRORS[1:-1], "all rows, p10 to p90"]
+    return table(head, lines)
+
+
+def _refusals(refused: Iterable[Refused]) -> str:
+    counted = Counter(refused)
+    order = sorted(counted.items(), key=lambda item: (item[0][0], -item[1], item[0][1]))
+    return table(["source", "reason", "rows"], ([source, why, str(n)] for (source, why), n in order))

@@ -1,0 +1,122 @@
+"""Asking suanli about every trial, also as if its accelerator had never been measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from statistics import median
+from typing import Any
+
+import attrs
+
+from judge_data import Trial, UnfitError, Values, Verdict
+from suanli import CollectiveModel, SuanliError, hookimpl
+from suanli.catalogs import Catalog
+from suanli.collectives import Hierarchical
+from suanli.kernels import KernelModel, Roofline
+from suanli.report import Report
+from suanli.workspace import Workspace
+
+
+def ask(trials: Iterable[Trial], workspace: Workspace) -> Iterator[Verdict | tuple[Trial, str]]:
+    """A verdict on each trial, or why there is none."""
+    for trial in trials:
+        try:
+            yield Verdict(trial, _predicted(trial, workspace))
+        except UnfitError as why:
+            yield trial, str(why)
+        except SuanliError as exc:
+            yield trial, f"refused: {_general(str(exc))}"
+
+
+def _predicted(trial: Trial, workspace: Workspace) -> float:
+    scenario = trial.scenario
+    if trial.filled:
+        room = workspace.estimate(scenario).serving
+        most = int(room.max_concurrency or 0) if room else 0
+        batch = min(most, trial.requests or most)
+        if batch < 1:
+            raise UnfitError("nothing fits, by our memory")
+        scenario = scenario | {"workload": scenario["workload"] | {"batch": batch}}
+    found = float(trial.predict(values(workspace.estimate(scenario))))
+    if not found > 0.0:
+        raise UnfitError("no figure")
+    return found
+
+
+def values(report: Report) -> Values:
+    """The figures of a report by dotted key."""
+    found: Values = {}
+    for section in ("time", "throughput", "serving"):
+        part = getattr(report, section)
+        if part is not None:
+            found |= {f"{section}.{k}": v for k, v in attrs.asdict(part).items() if isinstance(v, float)}
+    memory = report.memory.per_accelerator
+    found |= {f"memory.{k}": v for k, v in attrs.asdict(memory).items()}
+    return found | {"memory.total_bytes": memory.total_bytes}
+
+
+def _general(text: str) -> str:
+    """A fault without the figures of its row."""
+    words = text.split(";")[0].split("\n")[-1].split()
+    return " ".join("N" if any(c.isdigit() for c in w) else w for w in words[:14])
+
+
+RATIOS = ("compute_ratio", "bandwidth_ratio", "launch_s")
+LINKS = ("bandwidth_ratio", "ramp_s", "launch_s", "latency_s", "crowding")
+
+
+class _LeftOut:
+    """A plugin whose models know each generation only by the medians of the others."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._generations = sorted({e.value.generation for e in catalog.entries("accelerator")})
+
+    def _all(self, kind: str) -> list[Any]:
+        return [e.value for e in self._catalog.entries(kind)]
+
+    @hookimpl
+    def suanli_kernel_models(self) -> Iterable[KernelModel]:
+        """One model for the accelerators of each generation, fitted to none of them."""
+        models = [m for m in self._all("kernel model") if isinstance(m, Roofline)]
+        typical = next(m for m in models if m.fallback)
+        for generation in self._generations:
+            others = [e for m in models if generation not in m.generations and not m.fallback for e in m.efficiencies]
+            yield attrs.evolve(
+                typical,
+                name=f"without-{generation}",
+                fallback=False,
+                accelerators=tuple(a.id for a in self._all("accelerator") if a.generation == generation),
+                efficiencies=tuple(
+                    _median(e, [o for o in others if (o.kernel, o.precision) == (e.kernel, e.precision)], RATIOS)
+                    for e in typical.efficiencies
+                ),
+            )
+
+    @hookimpl
+    def suanli_collective_models(self) -> Iterable[CollectiveModel]:
+        """One model for the systems of each generation, fitted to none of them."""
+        models = [m for m in self._all("collective model") if isinstance(m, Hierarchical)]
+        typical = next(m for m in models if m.fallback)
+        parts = {a.id: a.generation for a in self._all("accelerator")}
+        for generation in self._generations:
+            others = [f for m in models if generation not in m.generations and not m.fallback for f in m.fabrics]
+            yield attrs.evolve(
+                typical,
+                name=f"without-{generation}",
+                fallback=False,
+                systems=tuple(s.id for s in self._all("system") if parts.get(s.accelerator) == generation),
+                fabrics=tuple(_median(f, [o for o in others if o.fabric == f.fabric], LINKS) for f in typical.fabrics),
+            )
+
+
+def _median(entry: Any, others: list[Any], fields: tuple[str, ...]) -> Any:
+    """A typical entry with the medians of `others`, where there are any."""
+    return attrs.evolve(entry, **{f: median(getattr(o, f) for o in others) for f in fields}) if others else entry
+
+
+def stranger(workspace: Workspace) -> Workspace:
+    """A workspace in which every accelerator is one of a generation nobody measured."""
+    installed = [p.load() for p in metadata.entry_points(group="suanli")]
+    return Workspace(plugins=[*installed, _LeftOut(workspace.catalog())])
