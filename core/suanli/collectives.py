@@ -14,7 +14,7 @@ from attrs.validators import and_, ge, gt, le
 
 from suanli.errors import InvalidInputError, SuanliError, UnknownNameError
 from suanli.formulas import fact, formula, tracing
-from suanli.numeric import Number, any_true, doublings, floor, is_scalar, maximum, minimum, power, sqrt, where
+from suanli.numeric import Number, all_true, any_true, doublings, floor, is_scalar, maximum, minimum, power, sqrt, where
 from suanli.serialize import Seconds
 
 if TYPE_CHECKING:
@@ -186,12 +186,17 @@ class Hierarchical(CollectiveModel):
         depth: Number = 0.0
         started: Number = 0.0
         below: Number = 0.0
+        narrowest: Number = 1e30  # what is sent further out has passed the links further in
+        slowest_ramp = 0.0
         for level, tier in enumerate(system.tiers):
             outer = level > 0 and (tier.span is None or tier.span > system.accelerators_per_node)
             fitted = self.fabric(tier, outer)
             reached = ranks if tier.span is None else ranks_inside(ranks=ranks, stride=stride, span=float(tier.span))
             reached = maximum(reached, inside)
+            slowest_ramp = max(slowest_ramp, fitted.ramp_s)
+            pair = (tier.per_peer_bytes_per_s or tier.bandwidth_bytes_per_s) * fitted.bandwidth_ratio
             if is_scalar(reached) and reached == inside:
+                narrowest = minimum(narrowest, pair)
                 continue  # nobody is reached at this tier, and it takes no time
             bandwidth = _bandwidth(system, tier, operation, reached, inside)
             sent = sent_bytes(operation, bytes, ranks, inside, reached)
@@ -201,12 +206,14 @@ class Hierarchical(CollectiveModel):
                 ratio = fact(ratio, name, "ratio", fitted.source)
             if fitted.crowding:
                 ratio = crowded_ratio(bandwidth_ratio=ratio, ranks=reached, crowding=fitted.crowding)
-            takes = transfer_s(bytes=sent, bandwidth_bytes_per_s=bandwidth, bandwidth_ratio=ratio, ramp_s=fitted.ramp_s)
+            bandwidth = minimum(bandwidth, narrowest / ratio)
+            takes = transfer_s(bytes=sent, bandwidth_bytes_per_s=bandwidth, bandwidth_ratio=ratio, ramp_s=slowest_ramp)
             slowest = maximum(slowest, where(reached > inside, takes, 0.0))
             levels = doublings(reached)
             depth = depth + hops(operation, levels - below) * fitted.latency_s
             below = levels
             started = maximum(started, where(reached > inside, fitted.launch_s, 0.0))
+            narrowest = where(reached > inside, narrowest, minimum(narrowest, pair))
             inside = reached
         alone = latency_s(launch_s=started, hops_s=depth)
         return where(ranks > 1.0, exchange_s(latency_s=alone, transfer_s=slowest), 0.0)
@@ -262,12 +269,9 @@ def ask(system: System, operation: str, *, bytes: Any, ranks: Any, stride: Any) 
         raise SuanliError(f"{system.id} is not bound to a collective model; get it with suanli.system()")
     size, group, apart = as_number(bytes), as_number(ranks), as_number(stride)
     faults = []
-    if any_true(size < 0.0):
-        faults.append("bytes: must not be negative")
-    if any_true(group < 1.0):
-        faults.append("ranks: must be at least 1")
-    if any_true(apart < 1.0):
-        faults.append("stride: must be at least 1")
+    for name, number, least in (("bytes", size, 0.0), ("ranks", group, 1.0), ("stride", apart, 1.0)):
+        if not all_true((number >= least) & (number < 1e30)):
+            faults.append(f"{name}: must be a finite number, at least {least:.0f}")
     if system.reach is not None and not faults and any_true((group - 1.0) * apart + 1.0 > float(system.reach)):
         faults.append(f"ranks: the network of {system.id} joins {system.reach} accelerators, the group needs more")
     if faults:

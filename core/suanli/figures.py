@@ -14,7 +14,7 @@ from suanli.case import Case
 from suanli.formulas import formula, scaled, total
 from suanli.kernels import Kernel
 from suanli.models import Block, kept_bytes
-from suanli.numeric import Number, maximum
+from suanli.numeric import Number, maximum, minimum
 from suanli.operators import Attention, Operator
 from suanli.optimizer import OptimizerRule
 from suanli.parallelism import Axes, Exchange, ParallelismRule
@@ -41,10 +41,12 @@ class PassTime(NamedTuple):
     Attributes:
         compute_s: In kernels.
         exposed_s: In exchanges that nothing hides, by axis in the case's order.
+        covering_s: Of the kernels' seconds, those that an exchange already hides behind.
     """
 
     compute_s: Number
     exposed_s: tuple[Number, ...]
+    covering_s: Number
 
 
 @formula(unit="s", source="definition: what the attention it travels behind does not cover")
@@ -84,7 +86,7 @@ def states_per_parameter(case: Case) -> float:
 def _state_elements(block: Block, optimizer: OptimizerRule) -> tuple[int, int]:
     """Elements of optimizer state of a block, and of its parameters."""
     owned = [p for p in block.parameters if not p.tied]
-    shapes = [tuple(d.size for d in p.dims) for p in owned]
+    shapes = [p.matrix for p in owned]
     return sum(s.elements for shape in shapes for s in optimizer.states(shape)), sum(p.elements for p in owned)
 
 
@@ -105,10 +107,15 @@ def pass_time(case: Case, layout: Any, block: Block, at: Local, phase: str) -> P
             if isinstance(op, Attention):
                 cover = cover + seconds
     compute = total(f"{block.name}_{phase}_s", "s", terms)
-    shown = []
+    shown: list[Number] = []
+    covering: Number = 0.0
     for rule, plan in plans_of(case.axes, block, layout.sequence_parallel, phase):
-        shown.append(_exposed(case, layout, rule, plan, at, f"{block.name}_{phase}", cover) if plan else 0.0)
-    return PassTime(compute, tuple(shown))
+        exposed: Number = 0.0
+        if plan:
+            exposed, behind = _exposed(case, layout, rule, plan, at, f"{block.name}_{phase}", cover - covering)
+            covering = covering + behind
+        shown.append(exposed)
+    return PassTime(compute, tuple(shown), covering)
 
 
 def _kernels(op: Operator, at: Local, case: Case, phase: str) -> tuple[Kernel, ...]:
@@ -129,7 +136,10 @@ Plan = tuple[tuple[Exchange, float], ...]
 """Exchanges of one axis on one pass of a block, each with how often one just like it is made."""
 
 
-def _exposed(case: Case, layout: Any, rule: ParallelismRule, plan: Plan, at: Local, name: str, cover: Number) -> Number:
+def _exposed(
+    case: Case, layout: Any, rule: ParallelismRule, plan: Plan, at: Local, name: str, cover: Number
+) -> tuple[Number, Number]:
+    """Seconds of an axis's exchanges that nothing hides, and those of the cover the others take up."""
     terms: dict[str, Number] = {}
     hidden: dict[str, Number] = {}
     model = case.system.exchanges
@@ -143,9 +153,11 @@ def _exposed(case: Case, layout: Any, rule: ParallelismRule, plan: Plan, at: Loc
         into[f"{exchange.operation}.{exchange.tensor.name}"] = scaled("s", times, seconds)
     shown = total(f"{name}_{rule.name}_s", "s", terms)
     if not hidden:
-        return shown
-    outlasting = uncovered_s(exchange_s=total(f"{name}_{rule.name}_hidden_s", "s", hidden), cover_s=cover)
-    return total(f"{name}_{rule.name}_exposed_s", "s", {"shown_s": shown, "uncovered_s": outlasting})
+        return shown, 0.0
+    behind = total(f"{name}_{rule.name}_hidden_s", "s", hidden)
+    outlasting = uncovered_s(exchange_s=behind, cover_s=cover)
+    exposed = total(f"{name}_{rule.name}_exposed_s", "s", {"shown_s": shown, "uncovered_s": outlasting})
+    return exposed, minimum(behind, cover)
 
 
 @functools.lru_cache(maxsize=4096)

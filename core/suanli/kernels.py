@@ -15,7 +15,7 @@ from attrs.validators import and_, ge, gt, le
 
 from suanli.errors import InvalidInputError, SuanliError, UnknownNameError
 from suanli.formulas import fact, formula, scaled, tracing
-from suanli.numeric import Number, any_true, maximum, minimum, power
+from suanli.numeric import Number, any_true, is_scalar, maximum, minimum, power, where
 from suanli.serialize import Seconds
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def matmul_bytes(
 
 
 @formula(unit="pairs", source="definition")
-def attended_pairs(*, query: Number, kv_tokens: Number, window: float, causal: bool) -> Number:
+def attended_pairs(*, query: Number, kv_tokens: Number, window: Number, causal: bool) -> Number:
     """Query-key pairs one head of one sequence scores.
 
     Args:
@@ -129,11 +129,13 @@ def attended_pairs(*, query: Number, kv_tokens: Number, window: float, causal: b
     before = kv_tokens - query
     if not causal:
         return query * kv_tokens
-    if window <= 0:
-        return query * before + query * (query + 1.0) / 2.0
+    whole = query * before + query * (query + 1.0) / 2.0
+    if is_scalar(window) and window <= 0:
+        return whole
     # The first `short` queries see fewer keys than the window, the rest exactly the window.
     short = minimum(maximum(window - before, 0.0), query)
-    return short * before + short * (short + 1.0) / 2.0 + (query - short) * window
+    limited = short * before + short * (short + 1.0) / 2.0 + (query - short) * window
+    return where(window > 0, limited, whole)
 
 
 @formula(unit="flops", source="Dao et al. 2022, FlashAttention, sec. 2: two products over the scored pairs")
@@ -183,14 +185,14 @@ def attention(
     heads: Number,
     kv_heads: Number,
     head_dim: Number,
-    window: float = 0,
+    window: Number = 0.0,
     causal: bool = True,
     formats: Formats = BF16,
 ) -> Kernel:
     """One layer's attention core, fused, in `phase` ``"prefill"`` or ``"decode"``."""
     pairs = attended_pairs(query=query, kv_tokens=kv_tokens, window=window, causal=causal)
     # Queries look back over at most `window` keys each, so that many older tokens are read and no more.
-    seen = minimum(kv_tokens, window + query - 1.0) if window > 0 else kv_tokens
+    seen = where(window > 0, minimum(kv_tokens, window + query - 1.0), kv_tokens)
     flops = attention_flops(batch=batch, heads=heads, pairs=pairs, key_dim=head_dim, value_dim=head_dim)
     bytes_ = attention_bytes(
         batch=batch,
@@ -513,13 +515,39 @@ def ask(accelerator: Accelerator, make: Callable[..., Kernel], precision: str, *
     if model is None:
         raise SuanliError(f"{accelerator.id} is not bound to a kernel model; get it with suanli.accelerator()")
     formats = _asked(accelerator, precision)
-    numbers = {k: as_number(v) for k, v in shape.items() if k not in ("phase", "window")}
-    least = {"kv_tokens": 0.0}
-    faults = [f"{k}: must be a positive number" for k, v in numbers.items() if any_true(v <= least.get(k, 0.0))]
+    phase = {k: v for k, v in shape.items() if k == "phase"}
+    faults: list[str] = []
+    numbers = {k: _size(k, v, faults) for k, v in shape.items() if k != "phase"}
+    if not faults:
+        faults = [f"{a}: must not be more than {b}" for a, b in _AT_MOST if _exceeds(numbers, a, b)]
     if faults:
         raise InvalidInputError(faults, "kernel")
-    rest = {k: v for k, v in shape.items() if k in ("phase", "window")}
-    return model.time_s(make(**numbers, **rest, formats=formats), accelerator)
+    return model.time_s(make(**numbers, **phase, formats=formats), accelerator)
+
+
+_AT_MOST = (("query", "kv_tokens"), ("top_k", "experts"))
+"""Sizes that cannot be more than another."""
+
+
+def _size(name: str, value: Any, faults: list[str]) -> Any:
+    """A dimension as a number or a column; a fault is noted where it is not positive and finite.
+
+    A window may be 0.
+    """
+    try:
+        number = as_number(value)
+    except InvalidInputError as exc:
+        faults.append(f"{name}: {exc.errors[0]}")
+        return 1.0
+    least_is_zero = name == "window"
+    fine = (number >= 0.0) if least_is_zero else (number > 0.0)
+    if any_true(~fine if not isinstance(fine, bool) else not fine) or any_true(number > 1e30):
+        faults.append(f"{name}: must be a {'finite number, 0 or more' if least_is_zero else 'positive finite number'}")
+    return number
+
+
+def _exceeds(numbers: Mapping[str, Any], a: str, b: str) -> bool:
+    return a in numbers and b in numbers and any_true(numbers[a] > numbers[b])
 
 
 def _asked(accelerator: Accelerator, precision: str) -> Formats:
@@ -535,16 +563,23 @@ def _asked(accelerator: Accelerator, precision: str) -> Formats:
 
 
 def as_number(value: Any) -> Any:
-    """A float of a scalar, a float64 array of anything array-like.
+    """A float of a scalar, a float64 array of an array or list of numbers.
 
     Raises:
         InvalidInputError: Where it is neither.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    import numpy as np
+        try:
+            return float(value)
+        except OverflowError:
+            return float("inf")
+    if not isinstance(value, (bool, str, bytes)) and value is not None:
+        import numpy as np
 
-    try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError([f"expected a number or an array of numbers, got {value!r:.60}"]) from None
+        try:
+            array = np.asarray(value)
+            if array.dtype.kind in "iuf":
+                return array.astype(np.float64)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise InvalidInputError([f"expected a number or an array of numbers, got {value!r:.60}"])

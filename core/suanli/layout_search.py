@@ -189,7 +189,10 @@ def _tables(case: Case, values: dict[str, tuple[Any, ...]], *, strict_zero: bool
         chosen = dict(zip(CATEGORICAL, combination, strict=True))
         if chosen["schedule"] not in case.schedules:
             continue
-        yield from _chunks(case, values, frames, chosen, strict_zero)
+        ways = frames
+        if chosen["sequence_parallel"] and False in values["sequence_parallel"]:
+            ways = tuple(f for f in frames if f["tensor"] > 1)  # the same layout twice otherwise
+        yield from _chunks(case, values, ways, chosen, strict_zero)
 
 
 OUTER = ("tensor", "pipeline", "context", "data", "expert", "expert_tensor", "attention_data", "replicas")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -12,7 +12,7 @@ from suanli.errors import UnknownNameError
 from suanli.layout import NUMERIC, Layout
 from suanli.numeric import Flag
 from suanli.parallelism import role_sizes
-from suanli.tensors import EXPERTS
+from suanli.tensors import EXPERT_FFN, EXPERTS
 
 
 @attrs.frozen
@@ -55,6 +55,15 @@ def conditions(
             lambda x: (
                 f"expert x expert_tensor = {x.expert * x.expert_tensor:.0f} does not divide the "
                 f"{x.tensor * x.context * x.data * x.attention_data:.0f} ranks of a stage"
+            ),
+        ),
+        Condition(
+            "layout.expert_tensor",
+            "",
+            lambda x: all_hold(size % x.expert_tensor == 0 for size in role_sizes(case.model, EXPERT_FFN)),
+            lambda x: (
+                f"{x.expert_tensor:.0f} does not divide the "
+                f"{role_sizes(case.model, EXPERT_FFN)} inner width of an expert"
             ),
         ),
         Condition(
@@ -148,6 +157,14 @@ def conditions(
     return tuple(found)
 
 
+def all_hold(flags: Iterable[Flag]) -> Flag:
+    """Whether every flag holds, element by element; true of none."""
+    found: Flag = True
+    for flag in flags:
+        found = found & flag
+    return found
+
+
 class _View:
     """A layout whose every field is a float, axes of plugins among them."""
 
@@ -166,9 +183,13 @@ def faults(case: Case, layout: Layout) -> Iterator[str]:
         yield f"layout.schedule: {UnknownNameError('pipeline schedule', layout.schedule, case.schedules)}"
         return
     degrees = layout.to_dict()
+    axis_faults = []
     for field, rule in case.axes.items():
         for fault in rule.faults(int(degrees.get(field, 1)), case.model):
-            yield f"layout.{field}: {fault}"
+            axis_faults.append(f"layout.{field}: {fault}")
+    if axis_faults:  # what follows from them is not worth telling
+        yield from axis_faults
+        return
     view = _View(layout)
     for law in conditions(case, schedule=layout.schedule, sequence_parallel=layout.sequence_parallel):
         if not law.holds(view):

@@ -246,7 +246,7 @@ class Model:
             cached_tokens: Tokens before them, attended to from the cache.
             causal: False counts every key for every query, as most published figures do.
         """
-        _positive(batch=batch, sequence=sequence)
+        _positive(batch=batch, sequence=sequence, cached_tokens=_one_more(cached_tokens))
         at = Local(
             batch=float(batch),
             sequence=float(sequence),
@@ -264,8 +264,7 @@ class Model:
 
     def kv_cache_bytes(self, tokens: int, precision: str = "bf16") -> int:
         """Bytes the cache of one sequence needs after `tokens` tokens, all layers, constant state included."""
-        if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0:
-            raise SuanliError(f"tokens must be a whole number, 0 or more, got {tokens!r:.40}")
+        _positive(tokens=_one_more(tokens))
         form = self.known.format(precision)
         total = 0
         for block, times in self.kinds:
@@ -298,10 +297,12 @@ class Model:
             dropout: Probability; 0 keeps no mask.
         """
         _positive(batch=batch, sequence=sequence)
-        if not 0 <= layer < len(self.layers):
-            raise SuanliError(f"layer {layer} is outside 0..{len(self.layers) - 1} of {self.name}")
+        if isinstance(layer, bool) or not isinstance(layer, int) or not 0 <= layer < len(self.layers):
+            raise SuanliError(f"layer {serialize.show(layer)} is outside 0..{len(self.layers) - 1} of {self.name}")
         if attention not in ("flash", "eager"):
             raise UnknownNameError("attention", attention, ("flash", "eager"))
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout <= 1.0:
+            raise SuanliError(f"dropout must be a number from 0 to 1, got {serialize.show(dropout)}")
         fused = exact_profile(self.known.profile(profile)).fused
         how = How(attention=attention, dropout=dropout, fused=fused)
         at = Local(
@@ -331,10 +332,21 @@ def exact_profile(profile: Profile) -> Profile:
     return profile
 
 
+MOST = 10**18
+"""No size a model is asked about is larger."""
+
+
+def _one_more(value: Any) -> Any:
+    """`value` + 1, so that 0 passes for a positive number; anything but an integer as it is."""
+    return value + 1 if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _positive(**values: Any) -> None:
-    bad = [k for k, v in values.items() if isinstance(v, bool) or not isinstance(v, int) or v < 1]
+    bad = [k for k, v in values.items() if isinstance(v, bool) or not isinstance(v, int) or not 1 <= v <= MOST]
     if bad:
-        raise SuanliError("; ".join(f"{k} must be a whole number above 0, got {values[k]!r:.40}" for k in bad))
+        raise SuanliError(
+            "; ".join(f"{k} must be a whole number in range, got {serialize.show(values[k])}" for k in bad)
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -351,8 +363,13 @@ class ModelFamily:
     source: ClassVar[str] = ""
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], where: str = "config") -> Self:
+    def from_config(cls, config: Mapping[str, Any], where: str = "config", *, own_names: bool = False) -> Self:
         """An instance from the keys of a ``config.json``; unknown keys are the trainer's business and ignored.
+
+        Args:
+            config: The keys and their values.
+            where: The file they are from.
+            own_names: Whether faults are told with the names of the fields instead of the configuration's keys.
 
         Raises:
             ModelConfigError: Naming every key that is missing or out of range.
@@ -362,7 +379,7 @@ class ModelFamily:
         for field in attrs.fields(cls):
             keys = field.metadata.get("config", (field.name,))
             key = next((k for k in keys if k in config), None)
-            names[field.name] = key or keys[0]
+            names[field.name] = field.name if own_names else key or keys[0]
             if key is not None and (config[key] is not None or field.metadata.get("null", False)):
                 given[field.name] = config[key]
         faults = []
@@ -427,8 +444,9 @@ def _converter() -> cattrs.Converter:
 def _renamed(fault: str, names: Mapping[str, str]) -> str:
     """A fault told with the configuration's own keys."""
     head, colon, tail = fault.partition(": ")
-    if colon and head in names:
-        return f"{names[head]}: {tail}"
+    field, bracket, index = head.partition("[")
+    if colon and field in names:
+        return f"{names[field]}{bracket}{index}: {tail}"
     for field, key in names.items():
         fault = fault.replace(f"'{field}'", f"'{key}'")
     return fault

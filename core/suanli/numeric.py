@@ -84,7 +84,7 @@ def floor(value: Number) -> Number:
 def doublings(ranks: Number) -> Number:
     """How often 1 must be doubled to reach `ranks`: the depth of a binary tree, 0 for one rank."""
     if isinstance(ranks, _SCALAR):
-        return float(math.frexp(ranks - 1.0)[1]) if ranks > 1 else 0.0
+        return float(math.frexp(max(ranks, 2.0) - 1.0)[1]) if ranks > 1 else 0.0
     import numpy as np
 
     return np.where(np.greater(ranks, 1), np.frexp(np.maximum(ranks, 2.0) - 1.0)[1], 0).astype(np.float64)
@@ -105,6 +105,11 @@ def power(base: Number, exponent: Number) -> Number:
 
     value = np.power(base, exponent)
     return float(value) if isinstance(base, _SCALAR) and isinstance(exponent, _SCALAR) else value
+
+
+def all_true(condition: Flag) -> bool:
+    """Whether `condition` holds everywhere."""
+    return condition if isinstance(condition, bool) else bool(condition.all())
 
 
 def any_true(condition: Flag) -> bool:

@@ -8,6 +8,7 @@ Formulas live here once; an architecture only arranges operators.
 from __future__ import annotations
 
 import functools
+import math
 
 import attrs
 
@@ -134,7 +135,11 @@ class Linear(Operator):
         found = []
         for tensor, out in zip(self.writes, self._outputs, strict=True):
             weight = Parameter(
-                name=f"{self.name}.{tensor.name}", dims=(*out, *self.inputs), group=self.group, tied=self.tied
+                name=f"{self.name}.{tensor.name}",
+                dims=(*out, *self.inputs),
+                group=self.group,
+                tied=self.tied,
+                matrix=(math.prod(d.size for d in out), math.prod(d.size for d in self.inputs)),
             )
             found.append(weight)
             if self.bias:

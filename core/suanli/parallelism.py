@@ -82,6 +82,8 @@ class ParallelismRule:
         field: The layout field that holds its degree.
         roles: Roles it divides; each of their sizes must be a multiple of the degree.
         reads: Layout fields its exchanges and groups depend on.
+        copies: Of an axis a plugin adds: whether its ranks hold copies of the weights, to be kept equal.
+            Such an axis is placed outside tensor, context and data.
         source: The document it is described in.
     """
 
@@ -89,6 +91,7 @@ class ParallelismRule:
     field: str
     roles: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    copies: bool = False
     source: str = ""
 
     def degrees(self, layout: Any) -> Mapping[str, Number]:

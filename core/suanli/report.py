@@ -245,14 +245,17 @@ class Report:
         if not isinstance(data, Mapping) or not str(data.get("schema_version", "")).startswith("1."):
             raise InvalidInputError([f"schema_version: expected 1.x, got {_version(data)}"], "report")
         copy = dict(data)
-        layout = dict(copy.get("layout") or {})
+        for name in ("layout", "memory"):
+            if not isinstance(copy.get(name), Mapping):
+                raise InvalidInputError([f"{name}: expected a table, got {serialize.show(copy.get(name))}"], "report")
+        layout = dict(copy["layout"])
         known = {f.name for f in attrs.fields(Layout)}
         extra = [[k, layout.pop(k)] for k in list(layout) if k not in known]
         copy["layout"] = layout | {"extra": extra}
-        memory = dict(copy.get("memory") or {})
-        if isinstance(memory.get("per_accelerator"), Mapping):
-            memory["per_accelerator"] = _without_total(memory["per_accelerator"])
-            memory["stages"] = [_without_total(s) for s in memory.get("stages") or ()]
+        memory = dict(copy["memory"])
+        memory["per_accelerator"] = _without_total(memory.get("per_accelerator"))
+        stages = memory.get("stages")
+        memory["stages"] = [_without_total(s) for s in stages] if isinstance(stages, list) else stages
         copy["memory"] = memory
         return serialize.structure(copy, cls, where="report", converter=_report_converter())
 
@@ -288,7 +291,9 @@ def _version(data: Any) -> str:
     return repr(data.get("schema_version")) if isinstance(data, Mapping) else type(data).__name__
 
 
-def _without_total(parts: Mapping[str, Any]) -> dict[str, Any]:
+def _without_total(parts: Any) -> Any:
+    if not isinstance(parts, Mapping):
+        return parts
     return {k: v for k, v in parts.items() if k != "total_bytes"}
 
 

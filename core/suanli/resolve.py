@@ -46,7 +46,10 @@ def find_model(catalog: Catalog, asked: Any, cache: dict[str, Model] | None = No
         path = Path(asked)
         if path.suffix.lower() == ".gguf":
             raise NotThereYetError("reading a GGUF file", "give the model's config.json")
-        file = path / "config.json" if path.is_dir() else path
+        try:
+            file = path / "config.json" if path.is_dir() else path
+        except (OSError, ValueError) as exc:
+            raise ModelConfigError([f"cannot read {clip(str(path), 200)}: {exc}"]) from None
         config = serialize.read_data(file, ModelConfigError)
         name = file.parent.name if file.name == "config.json" and file.parent.name else file.stem
         return _built(catalog, config, name, clip(str(file), 200))
@@ -121,7 +124,7 @@ class _Resolver:
 
     def _family(self, name: str, fields: Mapping[str, Any]) -> Model:
         family = self.catalog.get("model family", name)
-        made: Model = family.from_config(fields, "").model(name, known=self.catalog.known)
+        made: Model = family.from_config(fields, "", own_names=True).model(name, known=self.catalog.known)
         return made
 
     def system(self) -> System | None:
@@ -221,6 +224,12 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         r.faults.append(
             f"implementation.profile: training with {profile.name!r} is not there yet; use megatron or fused"
         )
+    unused = ("gradients", "main_gradients", "master_weights", "optimizer_states")
+    for field in () if training else unused:
+        if getattr(scenario.precision, field) is not None:
+            r.faults.append(f"precision.{field}: has no meaning for serving")
+    if training and implementation.memory_fraction is not None:
+        r.faults.append("implementation.memory_fraction: has no meaning for training; see assumptions.reserve")
     optimizer = None
     if training:
         chosen = r.value("optimizer.name", scenario.optimizer.name, "adamw")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -78,8 +79,9 @@ class Rule:
         for key, parameter in parameters.items():
             if key not in inputs and parameter.default is inspect.Parameter.empty:
                 faults.append(f"{key}: required")
-            elif key in inputs and (isinstance(inputs[key], bool) or not isinstance(inputs[key], (int, float))):
-                faults.append(f"{key}: expected a number, got {inputs[key]!r:.40}")
+            elif key in inputs and not _fits(inputs[key], parameter.default):
+                wanted = "a name" if isinstance(parameter.default, str) else "a number"
+                faults.append(f"{key}: expected {wanted}, got {inputs[key]!r:.40}")
         if faults:
             raise InvalidInputError(faults, f"rule {self.name}")
         given = {k: inputs.get(k, p.default) for k, p in parameters.items()}
@@ -87,6 +89,8 @@ class Rule:
             value = self.function(**given)
         except (ZeroDivisionError, OverflowError) as exc:
             raise InvalidInputError([f"no finite answer: {exc}"], f"rule {self.name}") from None
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidInputError(["no finite answer"], f"rule {self.name}")
         return Answer(
             rule=self.name,
             value=value,
@@ -96,3 +100,12 @@ class Rule:
             valid_for=self.valid_for,
             inputs=given,
         )
+
+
+def _fits(value: object, default: object) -> bool:
+    """Whether an input is of the kind its parameter takes: a name where the default is one, else a finite number."""
+    if isinstance(default, str):
+        return isinstance(value, str)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < 1e300

@@ -306,6 +306,12 @@ def _choose(value: Any, path: str, rule: Mapping[str, Any], faults: list[str]) -
         if not value or len(value) > MOST_CHOICES:
             faults.append(f"{path}: a list to search over has 1 to {MOST_CHOICES} values, got {len(value)}")
             return None
+        if any(isinstance(v, (list, tuple)) for v in value):
+            faults.append(f"{path}: a list to search over holds single values, got {show(value)}")
+            return None
+        if any(isinstance(v, (list, tuple)) for v in value):
+            faults.append(f"{path}: a list to search over has no lists in it, got {show(value)}")
+            return None
         return tuple(dict.fromkeys(_choose(v, path, rule, faults) for v in value))
     values = rule["values"]
     if values == ("bool",):
@@ -327,7 +333,7 @@ def _choose(value: Any, path: str, rule: Mapping[str, Any], faults: list[str]) -
         faults.append(f"{path}: expected a whole number, got {show(value)}")
         return None
     if not rule["least"] <= value <= rule["most"]:
-        faults.append(f"{path}: must be {rule['least']} to {rule['most']}, got {clip(str(value), 30)}")
+        faults.append(f"{path}: must be {rule['least']} to {rule['most']}, got {show(value)}")
         return None
     return value
 

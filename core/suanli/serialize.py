@@ -9,8 +9,10 @@ A field typed with one of the quantity types below also takes a string with a un
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,8 +86,27 @@ _EXAMPLES = {
 
 
 def show(value: object) -> str:
-    """A short rendering of an input value, for an error message."""
-    return clip(repr(value), 60)
+    """A short rendering of an input value, for an error message; whatever its size."""
+    return clip(_brief(value, 4), 60)
+
+
+def _brief(value: object, depth: int) -> str:
+    """About the first 60 characters of a value's repr, written without walking the rest of it."""
+    if isinstance(value, str):
+        return repr(clip(value, 60))
+    if type(value) is int and abs(value) >= 10**60:
+        return "a whole number of more than 60 digits"
+    if isinstance(value, (dict, list, tuple)):
+        if not depth:
+            return "..."
+        if isinstance(value, dict):
+            inside = [f"{_brief(k, 0)}: {_brief(v, depth - 1)}" for k, v in itertools.islice(value.items(), 8)]
+        else:
+            inside = [_brief(v, depth - 1) for v in itertools.islice(value, 8)]
+        inside += ["..."] if len(value) > 8 else []
+        ends = "{}" if isinstance(value, dict) else "[]" if isinstance(value, list) else "()"
+        return ends[0] + ", ".join(inside) + ends[1]
+    return repr(value)
 
 
 def _integer(value: Any, _: Any) -> int:
@@ -230,12 +251,21 @@ def unstructure(value: Any) -> Any:
     return _shared().unstructure(value)
 
 
+_VALIDATED = re.compile(r"'(\w+)' must ")
+"""How attrs begins what a validator says of a field."""
+
+
 def explain_faults(exc: BaseException, type_: Any, path: str = "") -> list[str]:
     """One ``path: what is wrong`` line for each fault in a converter's exception."""
     lines = []
     for line in cattrs.transform_error(exc, path=path or "$", format_exception=_describe):
         message, _, at = line.rpartition(" @ ")
         at = at.removeprefix("$.").removeprefix("$")
+        named = _VALIDATED.match(message)
+        if named:
+            message = message.removeprefix(f"'{named[1]}' ")
+            if at.rpartition(".")[2] != named[1]:
+                at = f"{at}.{named[1]}" if at else named[1]
         lines.append(f"{at}: {message}" if at else message)
     return lines
 
@@ -290,6 +320,8 @@ def parse_data(
     text: str, *, json_text: bool, where: str, error: type[InvalidInputError] = InvalidInputError
 ) -> dict[str, Any]:
     """The table in a TOML or JSON text; raises as :func:`read_data` does."""
+    if not json_text and _DOTTED.search(text):
+        raise error([f"nested deeper than {MAX_DEPTH} tables"], where)
     try:
         data = json.loads(text, parse_constant=_no_constant) if json_text else tomllib.loads(text)
     except RecursionError:
@@ -301,6 +333,10 @@ def parse_data(
     if _depth(data) > MAX_DEPTH:
         raise error([f"nested deeper than {MAX_DEPTH} tables"], where)
     return data
+
+
+_DOTTED = re.compile(r"""(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*|"[^"\n]*"[ \t]*\.[ \t]*|'[^'\n]*'[ \t]*\.[ \t]*){64}""")
+"""Dotted keys far deeper than MAX_DEPTH, which tomllib would take quadratic time and memory over."""
 
 
 def _no_constant(name: str) -> float:

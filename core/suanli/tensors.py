@@ -76,6 +76,7 @@ class Parameter:
         group: What it is counted under: ``attention``, ``mlp``, ``experts`` ...
         tied: Whether it is another parameter's storage (an LM head tied to the embedding).
         use: Share of it one token uses: top_k / experts for a routed expert, else 1.
+        matrix: Its shape as a framework stores it; the sizes of `dims` unless stated.
     """
 
     name: str
@@ -83,6 +84,11 @@ class Parameter:
     group: str
     tied: bool = False
     use: tuple[int, int] = (1, 1)
+    matrix: tuple[int, ...] = attrs.field()
+
+    @matrix.default
+    def _matrix(self) -> tuple[int, ...]:
+        return tuple(d.size for d in self.dims)
 
     @functools.cached_property
     def elements(self) -> int:

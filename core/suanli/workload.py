@@ -45,7 +45,9 @@ class Finetune(Pretrain):
     """
 
     kind: ClassVar[str] = "finetune"
-    method: str = attrs.field(default="full", validator=in_(("full",)), metadata={"help": "full"})
+    method: str = attrs.field(
+        default="full", validator=in_(("full",)), metadata={"help": "how weights are trained: full, every one"}
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -17,7 +17,7 @@ from suanli import plugins as plugin_loader
 from suanli import scenarios
 from suanli.case import Case, Origin, Problem
 from suanli.catalogs import Catalog
-from suanli.errors import ScenarioError, SuanliError, UnknownNameError
+from suanli.errors import InvalidInputError, ScenarioError, SuanliError, UnknownNameError
 from suanli.formulas import Derivation, derivation, trace
 from suanli.hardware import Accelerator, System
 from suanli.layout import CATEGORICAL, NUMERIC, Layout
@@ -28,6 +28,7 @@ from suanli.report import Basis, Memory, MemoryParts, Parameters, Report, sectio
 from suanli.resolve import complete, find_model, resolve
 from suanli.rulebook import Answer, Rule
 from suanli.scenarios import Scenario
+from suanli.serialize import show
 from suanli.stages import Stage, Step, order, run_layout
 
 PATH = "SUANLI_PATH"
@@ -90,6 +91,8 @@ class Workspace:
 
     def load(self, path: str | Path) -> Scenario:
         """A scenario from a ``.toml`` or ``.json`` file; raises ScenarioError naming every fault."""
+        if not isinstance(path, (str, Path)):
+            raise SuanliError(f"a scenario file is named by a path, got {show(path)}")
         return scenarios.load(path, axes=self.axes())
 
     def estimate(self, asked: Scenario | Mapping[str, Any]) -> Report:
@@ -120,6 +123,13 @@ class Workspace:
             progress: Told the number evaluated so far.
             executor: A ``concurrent.futures`` executor to evaluate on.
         """
+        bad = [
+            f"{n}: expected a number, got {show(v)}"
+            for n, v in (("top", top), ("max_layouts", max_layouts), ("deadline_s", deadline_s))
+            if not _number(v)
+        ]
+        if bad:
+            raise InvalidInputError(bad, "search")
         case = resolve(self._catalog, self.scenario(asked), self._models)
         given = self._given(case)
         return search(
@@ -128,7 +138,7 @@ class Workspace:
             lambda layout: self._report(self._fresh(case), layout),
             given=given,
             wide=True,
-            top=max(1, top),
+            top=max(1, int(top)),
             deadline_s=deadline_s,
             max_layouts=max_layouts,
             progress=progress,
@@ -145,6 +155,8 @@ class Workspace:
         Raises:
             UnknownNameError: For a figure the report does not have.
         """
+        if not isinstance(figure, str):
+            raise SuanliError(f"a figure is a dotted name such as 'time.step_s', got {show(figure)}")
         source = asked.scenario if isinstance(asked, Report) else asked
         case = resolve(self._catalog, self.scenario(source), self._models)
         layout = self._layout(case)
@@ -173,6 +185,11 @@ class Workspace:
         """Layout fields that plugins add."""
         return tuple(field for field in self._catalog.axes if field not in NUMERIC)
 
+    def _axis_reads(self) -> tuple[str, ...]:
+        """Layout fields that the exchanges and groups of added axes depend on, theirs among them."""
+        rules = [self._catalog.axes[field] for field in self.axes()]
+        return tuple(dict.fromkeys(f for rule in rules for f in (rule.field, *rule.reads)))
+
     def _fresh(self, case: Case) -> Case:
         """A case whose notes do not run into another's."""
         return attrs.evolve(case, origins=dict(case.origins), problems=list(case.problems))
@@ -183,7 +200,7 @@ class Workspace:
                 entries = self._catalog.replaced("stage", self._catalog.entries("stage"))
                 stages: list[Stage] = [e.value for e in entries if kind in e.value.workloads]
                 targets = None if detail else (SERVING_KEYS if kind == "serve" else TRAINING_KEYS)
-                self._steps[kind, detail] = order(stages, targets, detail=detail, axes=self.axes())
+                self._steps[kind, detail] = order(stages, targets, detail=detail, axes=self._axis_reads())
             return self._steps[kind, detail]
 
     def _given(self, case: Case) -> dict[str, tuple[Any, ...]]:
@@ -193,10 +210,10 @@ class Workspace:
         only = (
             ("attention_data", "replicas")
             if case.training
-            else ("data", "micro_batch", "virtual_stages", "zero", "recompute")
+            else ("data", "micro_batch", "virtual_stages", "zero", "recompute", "schedule")
         )
         for field in only:
-            if any(v not in (1, 0, "none") for v in given.get(field, ())):
+            if field in given:
                 wrong.append(f"layout.{field}: has no meaning for {case.kind}")
         for field, rule in case.axes.items():
             values = given.get(field, ())
@@ -230,11 +247,7 @@ class Workspace:
         best = found.plans[0] if found.plans else found.closest
         if best is None:
             raise ScenarioError(self._no_layout(case, given))
-        why = (
-            f"the best of {found.evaluated} legal layouts"
-            if found.plans
-            else (f"none of {found.evaluated} legal layouts fits; this one needs the least memory")
-        )
+        why = _why(found)
         for field in (*NUMERIC, *CATEGORICAL):
             if f"layout.{field}" not in given and f"layout.{field}" not in case.origins:
                 case.origins[f"layout.{field}"] = Origin(origin="chosen", why=why)
@@ -372,6 +385,19 @@ def _version() -> str:
 @functools.lru_cache(maxsize=256)
 def _digest(model: Any) -> str:
     return hashlib.sha256(repr(model).encode()).hexdigest()[:12]
+
+
+def _number(value: object) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+def _why(found: SearchResult) -> str:
+    """Why a layout was chosen."""
+    if not found.plans:
+        return f"none of {found.evaluated} legal layouts fits; this one needs the least memory"
+    if found.evaluated == 1:
+        return "the only legal layout"
+    return f"the best of {found.evaluated} layouts one would try first; `suanli search` tries every legal one"
 
 
 _DEFAULT: list[Workspace] = []

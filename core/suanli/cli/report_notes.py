@@ -11,7 +11,7 @@ from suanli.case import SEVERITIES
 from suanli.cli.amounts import amount
 from suanli.cli.blocks import Block, Table, Text
 from suanli.cli.fields import fields
-from suanli.report import Report
+from suanli.report import Basis, Report
 from suanli.scenarios import Scenario
 
 ORIGINS = ("given", "chosen", "default", "by the recipe")
@@ -62,23 +62,42 @@ def _value(form: str, value: Any) -> str:
     return str(value) if isinstance(value, str) else amount(dimension, value)
 
 
-def basis(report: Report) -> Table:
-    """What the figures rest on: their rung, who gave them, and their 80 % band."""
-    groups: dict[tuple[str, str, str], dict[str, None]] = {}
+NO_FIGURES = (".fits", ".stages", ".convention", ".currency", ".peak_precision", ".peak_flops_per_s", ".bound")
+"""Ends of keys that have a basis and no error of their own."""
+MOST_NAMES = 4
+"""Figures of a section that are named one by one where the section rests on several things."""
+
+
+def basis(report: Report) -> list[Block]:
+    """What the figures rest on: their rung, how measurements compare, and who gave them."""
+    groups: dict[Basis, list[str]] = {}
     for key, known in report.basis.items():
-        if key.endswith((".fits", ".stages", ".convention", ".currency", ".peak_precision", ".peak_flops_per_s")):
-            continue
+        if not key.endswith(NO_FIGURES):
+            groups.setdefault(attrs.evolve(known, provider=known.provider.partition(": ")[2], source=""), []).append(
+                key
+            )
+    homes: dict[str, int] = {}
+    for keys in groups.values():
+        for section in {k.partition(".")[0] for k in keys}:
+            homes[section] = homes.get(section, 0) + 1
+    rows = []
+    judged: dict[str, list[str]] = {}
+    for known, keys in groups.items():
+        found: dict[str, list[str]] = {}
+        for key in keys:
+            found.setdefault(key.partition(".")[0], []).append(key)
+        named = [s if homes[s] == 1 or len(of) > MOST_NAMES else ", ".join(of) for s, of in found.items()]
         band = f"{amount('count', known.band[0])} to {amount('count', known.band[-1])}" if known.band else "—"
-        plugin = known.provider.partition(": ")[2]
-        groups.setdefault((known.rung, band, plugin), {})[key.partition(".")[0]] = None
-    table = [(rung, ", ".join(sections), band, plugin) for (rung, band, plugin), sections in groups.items()]
-    judged = any(known.band for known in report.basis.values())
-    return Table(
-        title="What the figures rest on" + ("" if judged else " (not judged against measurements yet)"),
-        columns=("rung", "figures", "80 % band", "provider"),
-        rows=tuple(table),
-        keep=(0, 2),
+        rows.append((", ".join(named), known.rung, band, known.provider))
+        judged.setdefault(known.evidence, []).extend(named)
+    table = Table(
+        title="What the figures rest on (80 % band: measured over predicted)",
+        columns=("figures", "rung", "80 % band", "provider"),
+        rows=tuple(rows),
+        keep=(1, 2),
     )
+    notes = [f"{', '.join(dict.fromkeys(named))}: {evidence}" for evidence, named in judged.items() if evidence]
+    return [table, *([Text(text="\n".join(notes), style="note")] if notes else [])]
 
 
 def problems(report: Report, severities: Sequence[str]) -> list[Block]:

@@ -27,7 +27,7 @@ def blocks(report: Report) -> list[Block]:
     if len(report.memory.stages) > 1:
         found.append(_stages(report))
     found.append(_rates(report))
-    found.append(basis(report))
+    found += basis(report)
     found += problems(report, ("note",))
     return found
 
@@ -74,18 +74,13 @@ def _answering(report: Report) -> Iterator[tuple[str, list[str]]]:
     s = report.serving
     if s is None:
         return
-    first = [f"first token (TTFT) {amount('_s', s.ttft_s)}{_range(report, 'serving.ttft_s')}"]
-    first.append(f"then {amount('_s', s.tpot_s)} a token (TPOT){_range(report, 'serving.tpot_s')}")
-    first += [f"{amount('_s', s.latency_s)} in all"] if s.latency_s is not None else []
-    yield "each request:", first
-    yield (
-        "all engines: ",
-        [
-            f"{amount('count', s.output_tokens_per_s)} output tokens/s",
-            amount("requests_per_s", s.requests_per_s),
-            *([f"bound by {s.bound}"] if s.bound else []),
-        ],
-    )
+    yield "first token (TTFT):  ", [f"{amount('_s', s.ttft_s)}{_range(report, 'serving.ttft_s')}"]
+    whole = [f"{amount('_s', s.latency_s)} a request"] if s.latency_s is not None else []
+    yield "each token (TPOT):   ", [f"{amount('_s', s.tpot_s)}{_range(report, 'serving.tpot_s')}", *whole]
+    key = "serving.output_tokens_per_s"
+    rates = [f"{amount('count', s.output_tokens_per_s)} output tokens/s{_range(report, key)}"]
+    rates += [amount("requests_per_s", s.requests_per_s)] if s.requests_per_s is not None else []
+    yield "all engines together:", [*rates, *([f"bound by {s.bound}"] if s.bound else [])]
 
 
 def _range(report: Report, key: str) -> str:
@@ -94,7 +89,7 @@ def _range(report: Report, key: str) -> str:
     value = report.figure(key)
     if known is None or not known.band or value is None:
         return ""
-    low, high = (amount(key, value * b) for b in (known.band[0], known.band[-1]))
+    low, high = (amount(key, value * b).removesuffix(" tokens/s") for b in (known.band[0], known.band[-1]))
     return f" (80 %: {low} to {high})"
 
 

@@ -25,9 +25,15 @@ def training_flops_recompute(*, params: float, tokens: float) -> float:
 
 @formula(unit="s", source=KAPLAN)
 def training_time(
-    *, params: float, tokens: float, accelerators: float, peak_flops_per_s: float, mfu: float = 0.45
+    *,
+    params: float,
+    tokens: float,
+    accelerators: float,
+    peak_flops_per_s: float,
+    mfu: float = 0.45,
+    accelerator: str = "",
 ) -> float:
-    """Seconds of training at a model FLOPs utilisation."""
+    """Seconds of training at a model FLOPs utilisation; `accelerator` only says whose peak it is."""
     return 6.0 * params * tokens / (accelerators * peak_flops_per_s * mfu)
 
 
@@ -58,8 +64,8 @@ def kv_cache(*, batch: float = 1.0, sequence: float, hidden: float, layers: floa
 
 
 @formula(unit="parameters", source=KAPLAN)
-def parameters(*, layers: float, hidden: float) -> float:
-    """Parameters of a stack of layers: 12 l h^2."""
+def parameters(*, layers: float, hidden: float, actual: float = 0.0) -> float:
+    """Parameters of a stack of layers: 12 l h^2; `actual` is a count to hold it against."""
     return 12.0 * layers * hidden * hidden
 
 

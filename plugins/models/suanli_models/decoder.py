@@ -21,7 +21,7 @@ from suanli.tensors import (
 )
 
 MOST = 2**31
-MOST_LAYERS = 10_000
+MOST_LAYERS = 2_000
 
 
 def size(*keys: str, **options: Any) -> Any:
@@ -29,9 +29,9 @@ def size(*keys: str, **options: Any) -> Any:
     return attrs.field(validator=[gt(0), le(MOST)], metadata={"config": keys}, **options)
 
 
-def maybe(*keys: str) -> Any:
+def maybe(*keys: str, default: int | None = None) -> Any:
     """A whole number above 0, or None where the configuration has none."""
-    return attrs.field(default=None, validator=optional([gt(0), le(MOST)]), metadata={"config": keys})
+    return attrs.field(default=default, validator=optional([gt(0), le(MOST)]), metadata={"config": keys})
 
 
 def count(*keys: str) -> Any:
@@ -208,7 +208,7 @@ def routed_experts(
             found.append(
                 Linear(
                     name="shared_gate",
-                    group="shared_experts",
+                    group="router",
                     reads=(reads,),
                     writes=(opening,),
                     inputs=(Dim(HIDDEN, hidden),),

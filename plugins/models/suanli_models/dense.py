@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import attrs
+from attrs.validators import ge
 
 from suanli import Block, ModelFamily, Operator, Tensor
 from suanli_models.decoder import (
@@ -150,13 +151,15 @@ class Qwen2(Llama):
     qkv_bias: bool = switch(True, "qkv_bias")
     out_bias: bool = switch(False, "out_bias")
     windowed: bool = switch(False, "use_sliding_window")
-    full_layers: int | None = attrs.field(default=None, metadata={"config": ("max_window_layers",)})
+    full_layers: int = attrs.field(
+        default=0, validator=ge(0), metadata={"config": ("max_window_layers", "full_layers")}
+    )
 
     def reach(self, layer: int) -> int:
         """The window on layers past `full_layers`, where windows are used."""
         if not self.windowed or not self.window:
             return 0
-        return self.window if layer >= (self.full_layers or 0) else 0
+        return self.window if layer >= self.full_layers else 0
 
 
 @attrs.frozen(kw_only=True)
@@ -168,7 +171,7 @@ class Qwen3(Qwen2):
     source: ClassVar[str] = "Qwen3 technical report 2025; huggingface/transformers modeling_qwen3"
     head_norm: ClassVar[bool] = True
 
-    head_dim: int | None = attrs.field(default=128, metadata={"config": ("head_dim",)})
+    head_dim: int | None = maybe("head_dim", default=128)
     qkv_bias: bool = switch(False, "attention_bias", "qkv_bias")
     out_bias: bool = switch(False, "attention_bias", "out_bias")
 

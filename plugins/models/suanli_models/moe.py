@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 import attrs
+from attrs.validators import deep_iterable, ge
 
 from suanli import Operator, Tensor
 from suanli_models.decoder import feed_forward, maybe, routed_experts, size, switch
@@ -63,7 +64,9 @@ class Qwen2Moe(Qwen2):
     expert_inner: int = size("moe_intermediate_size", "expert_inner")
     shared_inner: int | None = maybe("shared_expert_intermediate_size", "shared_inner")
     step: int = size("decoder_sparse_step", "step", default=1)
-    plain_layers: tuple[int, ...] = attrs.field(default=(), metadata={"config": ("mlp_only_layers",)})
+    plain_layers: tuple[int, ...] = attrs.field(
+        default=(), validator=deep_iterable(ge(0)), metadata={"config": ("mlp_only_layers", "plain_layers")}
+    )
     shared_gate: ClassVar[bool] = True
 
     def check(self) -> Iterable[str]:
@@ -97,6 +100,6 @@ class Qwen3Moe(Qwen2Moe):
     source: ClassVar[str] = "Qwen3 technical report 2025; huggingface/transformers modeling_qwen3_moe"
     head_norm: ClassVar[bool] = True
 
-    head_dim: int | None = attrs.field(default=None, metadata={"config": ("head_dim",)})
+    head_dim: int | None = maybe("head_dim")
     qkv_bias: bool = switch(False, "attention_bias", "qkv_bias")
     out_bias: bool = switch(False, "attention_bias", "out_bias")

@@ -23,6 +23,8 @@ class TrainedBlock(NamedTuple):
         recompute_s: In those that run again.
         exposed_s: In exchanges that nothing hides, by axis in the case's order.
         one_s: All of it.
+        forward_cover_s: Of the forward kernels, what another exchange can hide behind.
+        backward_cover_s: The same of the backward kernels.
         kept_bytes: Kept for the backward pass.
         remade_bytes: Made again for it.
     """
@@ -32,6 +34,8 @@ class TrainedBlock(NamedTuple):
     recompute_s: Number
     exposed_s: tuple[Number, ...]
     one_s: Number
+    forward_cover_s: Number
+    backward_cover_s: Number
     kept_bytes: Number
     remade_bytes: Number
 
@@ -91,6 +95,8 @@ def _block(case: Case, layout: Any, block: Block, at: Local, recompute: str) -> 
         recompute_s=again,
         exposed_s=exposed,
         one_s=total(f"{block.name}_s", "s", terms),
+        forward_cover_s=forward.compute_s - forward.covering_s,
+        backward_cover_s=backward.compute_s - backward.covering_s,
         kept_bytes=kept,
         remade_bytes=remade_bytes(whole_bytes=whole, kept_bytes=kept),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from suanli import Case, Number, StateShards, added, formula, maximum, scaled, total, where
+from suanli import Case, Number, StateShards, added, formula, maximum, minimum, scaled, total, where
 from suanli.figures import Weights, states_per_parameter
 from suanli_training.blocks import TrainedBlock
 from suanli_training.placement import StageLoad, stage_loads
@@ -26,6 +26,12 @@ def state_bytes(
 def activation_bytes(*, layers_bytes: Number, embedding_bytes: Number, in_flight: Number) -> Number:
     """Bytes kept for backward passes that are still to come, of every micro batch in flight."""
     return (layers_bytes + embedding_bytes) * in_flight
+
+
+@formula(unit="bytes", source=f"{ZERO}: a layer is gathered while the one before it computes")
+def gathered_bytes(*, two_layers_bytes: Number, missing_bytes: Number) -> Number:
+    """Bytes of weights gathered for a moment: of two layers at most, and no more than is not there."""
+    return minimum(two_layers_bytes, maximum(missing_bytes, 0.0))
 
 
 @formula(unit="bytes", source="definition")
@@ -58,6 +64,15 @@ def per_layer(load: StageLoad, blocks: tuple[Any, ...], pick: Any, unit: str) ->
     return terms
 
 
+def holders(case: Case, layout: Any, part: str) -> tuple[Number, Number]:
+    """Ranks that hold copies of the ``"dense"`` or ``"expert"`` weights, at least one, and their stride."""
+    ranks, stride = case.axes["data"].group(part, layout)
+    for field, rule in case.axes.items():
+        if rule.copies:
+            ranks = ranks * layout[field]
+    return maximum(ranks, 1.0), stride
+
+
 class _States(NamedTuple):
     """What of the training state is the same on every pipeline stage."""
 
@@ -65,29 +80,24 @@ class _States(NamedTuple):
     update_bytes: float
     dense: StateShards
     expert: StateShards
-    workspace_bytes: Number
+    layer_bytes: Number
     micro_batches: Number
 
 
 def _states(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...], held: tuple[Weights, ...]) -> _States:
     recipe, stored, data = case.recipe, case.stored, case.axes["data"]
-    copies, _ = data.group("dense", layout)
-    expert_copies, _ = data.group("expert", layout)
-    remade: Number = 0.0
+    copies, _ = holders(case, layout, "dense")
+    expert_copies, _ = holders(case, layout, "expert")
     largest: Number = 0.0
-    for block in blocks[1:-1]:
-        remade = maximum(remade, block.remade_bytes)
     for weights in held[1:-1]:
         largest = maximum(largest, weights.dense + weights.expert)
-    # ZeRO 3 gathers a layer while the one before it computes: two whole layers at a time.
-    gathered = where(layout.zero >= 3.0, 2.0 * largest * stored[recipe.weights], 0.0)
     return _States(
         gradient_bytes=sum_of(stored, recipe.gradients, recipe.main_gradients),
         update_bytes=sum_of(stored, recipe.master_weights)
         + states_per_parameter(case) * sum_of(stored, recipe.optimizer_states),
         dense=data.shards(zero=layout.zero, ranks=copies),
-        expert=data.shards(zero=layout.zero, ranks=maximum(expert_copies, 1.0)),
-        workspace_bytes=remade + gathered,
+        expert=data.shards(zero=layout.zero, ranks=expert_copies),
+        layer_bytes=largest * stored[recipe.weights],
         micro_batches=micro_batches(case, layout),
     )
 
@@ -95,13 +105,13 @@ def _states(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...], held: tup
 def state_parts(
     case: Case, layout: Any, held: tuple[Weights, ...], load: StageLoad, states: _States
 ) -> dict[str, Number]:
-    """Bytes of weights, gradients and optimizer states of one pipeline stage."""
+    """Bytes of weights, gradients and optimizer states of one pipeline stage, and of weights it does not hold."""
     tied = where(layout.pipeline > 1.0, load.last * held[-1].tied, 0.0)
     dense = total("dense_parameters", "parameters", per_layer(load, held, lambda w: w.dense, "parameters")) + tied
     expert = total("expert_parameters", "parameters", per_layer(load, held, lambda w: w.expert, "parameters"))
     kinds = {"weights": case.stored[case.recipe.weights]}
     kinds |= {"gradients": states.gradient_bytes, "optimizer": states.update_bytes}
-    return {
+    found = {
         kind: state_bytes(
             dense=dense,
             expert=expert,
@@ -111,6 +121,8 @@ def state_parts(
         )
         for kind, size in kinds.items()
     }
+    found["missing"] = (dense + expert) * kinds["weights"] - found["weights"]
+    return found
 
 
 def stage_memory(
@@ -135,7 +147,13 @@ def stage_memory(
         in_flight=in_flight,
     )
     logits = scaled("bytes", load.last, blocks[-1].kept_bytes)
-    found = parts | {"activations": kept, "logits": logits, "workspace": states.workspace_bytes}
+    remade: Number = 0.0
+    for k, count in enumerate(load.layers):
+        remade = maximum(remade, where(count > 0.0, blocks[1 + k].remade_bytes, 0.0))
+    gathered = gathered_bytes(two_layers_bytes=2.0 * states.layer_bytes, missing_bytes=parts["missing"])
+    whole = {k: v for k, v in parts.items() if k != "missing"}
+    workspace = total("workspace_bytes", "bytes", {"remade": remade, "gathered": gathered})
+    found = whole | {"activations": kept, "logits": logits, "workspace": workspace}
     found["total"] = memory_total_bytes(**found, reserve=float(case.reserve_bytes))
     return found
 

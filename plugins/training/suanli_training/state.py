@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from suanli import Case, Number, elementwise, is_scalar, maximum, total
 from suanli.figures import Weights, states_per_parameter
 from suanli.optimizer import step_bytes
-from suanli_training.memory import per_layer, sum_of
+from suanli_training.memory import holders, per_layer, sum_of
 
 
 class StateExchange(NamedTuple):
@@ -57,11 +57,9 @@ def _exchanges(case: Case, layout: Any, heaviest: Mapping[str, Number]) -> tuple
         name = f"{exchange.operation}.{exchange.what}.{exchange.phase}"
         terms = {}
         for part in parts:
-            ranks, stride = data.group(part, layout)
+            ranks, stride = holders(case, layout, part)
             size = heaviest[part] * each[exchange.what]
-            terms[part] = model.time_s(
-                exchange.operation, bytes=size, ranks=maximum(ranks, 1.0), stride=stride, system=case.system
-            )
+            terms[part] = model.time_s(exchange.operation, bytes=size, ranks=ranks, stride=stride, system=case.system)
         seconds = total(name, "s", terms)
         found.append(StateExchange(name, exchange.phase, seconds, exchange.times, exchange.each_pass))
     return tuple(found)
@@ -72,8 +70,8 @@ def _optimizer_s(case: Case, layout: Any, heaviest: Mapping[str, Number]) -> Num
     recipe, stored, data = case.recipe, case.stored, case.axes["data"]
     updated: Number = 0.0
     for part in ("dense", "expert"):
-        ranks, _ = data.group(part, layout)
-        shards = data.shards(zero=layout.zero, ranks=maximum(ranks, 1.0))
+        ranks, _ = holders(case, layout, part)
+        shards = data.shards(zero=layout.zero, ranks=ranks)
         updated = updated + heaviest[part] / shards.optimizer
     moved = step_bytes(
         parameters=updated,

@@ -46,24 +46,29 @@ def step_s(
 
 def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """The step's time and its parts: the slowest stage's work, the others' as the bubble."""
-    blocks: tuple[TrainedBlock, ...] = given["_train.blocks"]
     m = micro_batches(case, layout)
     hand_over = _hand_over(case, layout, given["_train.boundary_bytes"])
-    slowest = _slowest(case, given["_train.stages"], blocks, hand_over)
-
-    passes = {k: all_passes_s(micro_batches=m, one_s=slowest[k]) for k in ("forward", "backward", "recompute")}
-    exposed = {
-        a: all_passes_s(micro_batches=m, one_s=slowest[key]) for a in case.axes if (key := f"exposed.{a}") in slowest
-    }
-    exposed["data"] = _shown(case, given["_train.state_exchanges"], slowest, m)
-    exposed["pipeline"] = all_passes_s(micro_batches=m, one_s=hand_over)
-
     handing = scaled("s", layout.pipeline, hand_over)
     whole = total("all_stages_s", "s", {"layers_s": given["_train.pipeline_s"], "hand_over_s": handing})
-    bubble = case.schedules[layout.schedule].bubble_s(
-        slowest_s=slowest["one"], total_s=whole, stages=layout.pipeline, chunks=layout.virtual_stages
-    )
-    optimizer = given["time.optimizer_s"]
+    worst: dict[str, Number] = {}
+    for load in given["_train.stages"]:
+        here = _stage(case, given, load, hand_over, m)
+        here["bubble"] = case.schedules[layout.schedule].bubble_s(
+            slowest_s=here["one"], total_s=whole, stages=layout.pipeline, chunks=layout.virtual_stages
+        )
+        # The stage whose work, exchanges and waiting take longest: what it takes is what the step takes.
+        here["all"] = m * here["one"] + here["data"] + here["bubble"]
+        if worst:
+            longer = here["all"] > worst["all"]
+            here = {k: where(longer, v, worst[k]) for k, v in here.items()}
+        worst = here
+
+    passes = {k: all_passes_s(micro_batches=m, one_s=worst[k]) for k in ("forward", "backward", "recompute")}
+    exposed = {
+        a: all_passes_s(micro_batches=m, one_s=worst[key]) for a in case.axes if (key := f"exposed.{a}") in worst
+    }
+    exposed["data"] = worst["data"]
+    exposed["pipeline"] = all_passes_s(micro_batches=m, one_s=hand_over)
     communication = total("exposed_communication_s", "s", exposed)
     for axis in AXES:
         exposed.setdefault(axis, 0.0)
@@ -71,7 +76,7 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         "time.forward_s": passes["forward"],
         "time.backward_s": passes["backward"],
         "time.recompute_s": passes["recompute"],
-        "time.bubble_s": bubble,
+        "time.bubble_s": worst["bubble"],
         "time.exposed_communication_s": communication,
         **{f"time.exposed_{a}_s": exposed.pop(a) for a in AXES},
         "time.exposed_other_s": total("exposed_other_s", "s", exposed),
@@ -80,16 +85,15 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
             backward_s=passes["backward"],
             recompute_s=passes["recompute"],
             exposed_communication_s=communication,
-            bubble_s=bubble,
-            optimizer_s=optimizer,
+            bubble_s=worst["bubble"],
+            optimizer_s=given["time.optimizer_s"],
         ),
     }
 
 
-def _slowest(
-    case: Case, loads: tuple[StageLoad, ...], blocks: tuple[TrainedBlock, ...], hand_over: Number
-) -> dict[str, Number]:
-    """What the slowest of the stages spends on one micro batch; ``one`` is all of it, hand-over included."""
+def _stage(case: Case, given: Mapping[str, Any], load: StageLoad, hand_over: Number, m: Number) -> dict[str, Number]:
+    """What one stage spends on one micro batch (``one`` is all of it), and on state exchanges in a step."""
+    blocks: tuple[TrainedBlock, ...] = given["_train.blocks"]
     picks: dict[str, Any] = {
         "forward": lambda b: b.forward_s,
         "backward": lambda b: b.backward_s,
@@ -99,21 +103,17 @@ def _slowest(
     for i, axis in enumerate(case.axes):
         if any(not is_scalar(b.exposed_s[i]) or b.exposed_s[i] != 0.0 for b in blocks):
             picks[f"exposed.{axis}"] = lambda b, i=i: b.exposed_s[i]
-    slowest: dict[str, Number] = {}
-    for load in loads:
-        here = {key: total(f"stage_{key}_s", "s", per_layer(load, blocks, pick, "s")) for key, pick in picks.items()}
-        layers: Number = 0.0
-        for count in load.layers:
-            layers = layers + count
-        here |= {
-            "one": total("stage_all_s", "s", {"stage_s": here["one"], "hand_over_s": hand_over}),
-            "layers": maximum(layers, 1.0),
-        }
-        if slowest:
-            slower = here["one"] > slowest["one"]
-            here = {k: where(slower, v, slowest[k]) for k, v in here.items()}
-        slowest = here
-    return slowest
+    here = {key: total(f"stage_{key}_s", "s", per_layer(load, blocks, pick, "s")) for key, pick in picks.items()}
+    here["one"] = total("stage_all_s", "s", {"stage_s": here["one"], "hand_over_s": hand_over})
+    layers: Number = 0.0
+    for count in load.layers:
+        layers = layers + count
+    covers = {
+        "forward": total("forward_cover_s", "s", per_layer(load, blocks, lambda b: b.forward_cover_s, "s")),
+        "backward": total("backward_cover_s", "s", per_layer(load, blocks, lambda b: b.backward_cover_s, "s")),
+    }
+    here["data"] = _shown(case, given["_train.state_exchanges"], covers, maximum(layers, 1.0), m)
+    return here
 
 
 def _hand_over(case: Case, layout: Any, boundary_bytes: Number) -> Number:
@@ -128,7 +128,9 @@ def _hand_over(case: Case, layout: Any, boundary_bytes: Number) -> Number:
     return scaled("s", shown * 2.0 * layout.virtual_stages, one)
 
 
-def _shown(case: Case, exchanges: tuple[StateExchange, ...], slowest: Mapping[str, Number], m: Number) -> Number:
+def _shown(
+    case: Case, exchanges: tuple[StateExchange, ...], covers: Mapping[str, Number], parts: Number, m: Number
+) -> Number:
     """Seconds of gradient and weight exchanges that nothing hides, in a step."""
     terms: dict[str, Number] = {}
     for phase in ("forward", "backward"):
@@ -143,9 +145,8 @@ def _shown(case: Case, exchanges: tuple[StateExchange, ...], slowest: Mapping[st
         every = total(f"each_{phase}_s", "s", each)
         last = total(f"last_{phase}_s", "s", {"each_s": every, "once_s": total(f"once_{phase}_s", "s", once)})
         if case.overlap:
-            cover, parts = slowest[phase], slowest["layers"]
-            every = exposed_s(exchange_s=every, cover_s=cover, parts=parts)
-            last = exposed_s(exchange_s=last, cover_s=cover, parts=parts)
+            every = exposed_s(exchange_s=every, cover_s=covers[phase], parts=parts)
+            last = exposed_s(exchange_s=last, cover_s=covers[phase], parts=parts)
         terms[f"{phase}.each"] = scaled("s", m - 1.0, every)
         terms[f"{phase}.last"] = last
     return total("exposed_data_s", "s", terms)

@@ -1,0 +1,1 @@
+"""A stranger's plugin: it imports suanli and itself, nothing else."""

@@ -1,0 +1,178 @@
+"""Seconds of exchanges: none alone, more with bytes and ranks, never cheaper across nodes than within one."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import suanli
+from suanli.collectives import OPERATIONS, doublings
+from suanli.hardware import System
+from suanli.testing import installed_plugins, make_plugin
+from suanli.testing import strategies as sts
+
+SYSTEMS = {n: suanli.system(n) for n in suanli.catalog().names("system")}
+MANY = st.sampled_from([n for n, s in SYSTEMS.items() if s.reach is None])
+OPERATION = st.sampled_from(OPERATIONS)
+BYTES = st.one_of(st.just(0), st.integers(1, 1 << 12), st.integers(1, 1 << 36))
+ROUNDING = 1.0 + 1e-12
+
+
+def grows(system: System, operation: str) -> bool:
+    """Whether more ranks cannot help.
+
+    A mesh gains links with ranks, a shared bus is less crowded with fewer of them, an all-to-all sends each peer less.
+    """
+    meshed = any(t.per_peer_bytes_per_s or t.topology == "pcie" for t in system.tiers)
+    return not (meshed or operation in ("all_to_all", "p2p"))
+
+
+@given(MANY, OPERATION, BYTES, st.integers(1, 512), st.sampled_from((1, 2, 8, 64)))
+def test_an_exchange_takes_positive_finite_time(name: str, operation: str, size: int, ranks: int, stride: int) -> None:
+    """One rank exchanges in no time, more in some, always a finite float."""
+    system = SYSTEMS[name]
+    seconds = system.collective_s(operation, bytes=size, ranks=ranks, stride=stride)
+    assert type(seconds) is float
+    assert math.isfinite(seconds)
+    assert seconds == 0.0 if ranks == 1 else seconds > 0.0
+
+
+@given(MANY, OPERATION, BYTES, st.integers(1, 1 << 30), st.integers(2, 512))
+def test_more_bytes_never_take_less_time(name: str, operation: str, size: int, more: int, ranks: int) -> None:
+    """Times grow with the buffer."""
+    system = SYSTEMS[name]
+    less = system.collective_s(operation, bytes=size, ranks=ranks)
+    assert less <= system.collective_s(operation, bytes=size + more, ranks=ranks) * ROUNDING
+
+
+@given(MANY, OPERATION, BYTES, st.integers(1, 512), st.integers(1, 64))
+def test_more_ranks_never_take_less_time(name: str, operation: str, size: int, ranks: int, more: int) -> None:
+    """Times of ring exchanges over switched nodes grow with the group."""
+    system = SYSTEMS[name]
+    assume(grows(system, operation))
+    fewer = system.collective_s(operation, bytes=size, ranks=ranks)
+    assert fewer <= system.collective_s(operation, bytes=size, ranks=ranks + more) * ROUNDING
+
+
+TOPOLOGIES = sorted({s.tiers[0].topology for s in SYSTEMS.values() if s.reach is None})
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@given(MANY, OPERATION, BYTES, st.integers(2, 8))
+def test_across_nodes_is_never_cheaper_than_within(
+    topology: str, name: str, operation: str, size: int, ranks: int
+) -> None:
+    """The same group spread over nodes, one rank on each, never takes less than side by side.
+
+    But for a bus that the ranks of a node crowd: there only two ranks are held to it.
+    """
+    assume(SYSTEMS[name].tiers[0].topology == topology)
+    ranks = 2 if topology == "pcie" else ranks
+    system = SYSTEMS[name]
+    within = system.collective_s(operation, bytes=size, ranks=ranks)
+    across = system.collective_s(operation, bytes=size, ranks=ranks, stride=system.accelerators_per_node)
+    assert within <= across * ROUNDING
+
+
+@given(MANY, OPERATION, BYTES, st.integers(2, 64), st.sampled_from((1, 2, 4)))
+def test_farther_apart_is_never_cheaper(name: str, operation: str, size: int, ranks: int, stride: int) -> None:
+    """A group with fewer members in each node never takes less, on a switched node and for ring exchanges."""
+    system = SYSTEMS[name]
+    assume(grows(system, operation))
+    near = system.collective_s(operation, bytes=size, ranks=ranks, stride=stride)
+    assert near <= system.collective_s(operation, bytes=size, ranks=ranks, stride=2 * stride) * ROUNDING
+
+
+@given(MANY, st.integers(1, 1 << 36), st.integers(2, 8))
+def test_an_all_reduce_is_at_least_its_halves(name: str, size: int, ranks: int) -> None:
+    """An all-reduce moves what a reduce-scatter and an all-gather move, and takes no less than either."""
+    system = SYSTEMS[name]
+    both = system.collective_s("all_reduce", bytes=size, ranks=ranks)
+    for half in ("reduce_scatter", "all_gather"):
+        assert system.collective_s(half, bytes=size, ranks=ranks) <= both * ROUNDING
+
+
+@given(MANY, st.sampled_from(("all_reduce", "all_gather", "reduce_scatter")), st.integers(2, 8))
+def test_no_exchange_beats_its_wire(name: str, operation: str, ranks: int) -> None:
+    """A ring never sends faster than the tier's stated bandwidth, one way."""
+    system = SYSTEMS[name]
+    size = 1 << 32
+    tier = system.tiers[0]
+    passes = 2.0 if operation == "all_reduce" else 1.0
+    wire = passes * size * (ranks - 1) / ranks / tier.bandwidth_bytes_per_s
+    assert system.collective_s(operation, bytes=size, ranks=ranks) >= wire
+
+
+@given(
+    MANY,
+    OPERATION,
+    st.lists(st.tuples(BYTES, st.integers(1, 100), st.sampled_from((1, 2, 8))), min_size=1, max_size=6),
+)
+def test_arrays_are_their_scalars(name: str, operation: str, rows: list[tuple[int, int, int]]) -> None:
+    """Columns of bytes, ranks and strides give the times of their rows, to the last bit."""
+    system = SYSTEMS[name]
+    size, ranks, stride = (np.asarray(c) for c in zip(*rows, strict=True))
+    found = system.collective_s(operation, bytes=size, ranks=ranks, stride=stride)
+    alone = [system.collective_s(operation, bytes=b, ranks=r, stride=s) for b, r, s in rows]
+    assert [struct.pack("<d", v) for v in found] == [struct.pack("<d", v) for v in alone]
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"bytes": -1, "ranks": 2}, "bytes"),
+    ({"bytes": math.nan, "ranks": 2}, "bytes"),
+    ({"bytes": math.inf, "ranks": 2}, "bytes"),
+    ({"bytes": 8, "ranks": 0}, "ranks"),
+    ({"bytes": 8, "ranks": math.nan}, "ranks"),
+    ({"bytes": 8, "ranks": math.inf}, "ranks"),
+    ({"bytes": 8, "ranks": 2, "stride": 0}, "stride"),
+    ({"bytes": 8, "ranks": 2, "stride": math.nan}, "stride"),
+]
+
+
+@pytest.mark.parametrize(("asked", "named"), BAD, ids=repr)
+def test_what_is_no_exchange_is_refused(asked: dict[str, Any], named: str) -> None:
+    """Bytes below nothing, groups of nobody and figures that are no numbers are refused, and named."""
+    with pytest.raises(suanli.InvalidInputError, match=named):
+        suanli.system("dgx-a100").collective_s("all_reduce", **asked)
+
+
+def test_a_group_past_the_network_is_refused() -> None:
+    """Where no network beyond the node is stated, a larger group is refused with the reach; so is an unknown name."""
+    lone = suanli.system("a10-8-pcie")
+    with pytest.raises(suanli.InvalidInputError, match="joins 8"):
+        lone.collective_s("all_reduce", bytes=1, ranks=9)
+    with pytest.raises(suanli.UnknownNameError, match="all_reduce"):
+        lone.collective_s("all_redcue", bytes=1, ranks=2)
+
+
+@given(st.integers(1, 1 << 40))
+def test_doublings_are_the_depth_of_a_tree(ranks: int) -> None:
+    """The least number of doublings that reaches the group."""
+    depth = doublings(float(ranks))
+    assert 2.0**depth >= ranks
+    assert depth == 0.0 or 2.0 ** (depth - 1.0) < ranks
+
+
+@given(st.lists(st.floats(0.5, 1e6), min_size=1, max_size=5))
+def test_doublings_of_a_column_are_those_of_its_rows(ranks: list[float]) -> None:
+    """A column and its rows agree for any number, whole or not: a group may be a fraction while layouts are weighed."""
+    assert list(doublings(np.asarray(ranks))) == [doublings(r) for r in ranks]
+
+
+@given(st.data(), st.integers(2, 64), st.integers(0, 1 << 34))
+def test_a_made_up_network_keeps_the_laws(data: st.DataObject, ranks: int, size: int) -> None:
+    """A network nobody measured is served by the datasheet: alone in no time, across nodes never cheaper."""
+    node = data.draw(sts.systems())
+    plugin = make_plugin("vendor", accelerators=[data.draw(sts.accelerators())], systems=[node])
+    system = suanli.Workspace(plugins=[*installed_plugins(), plugin]).system("made-up-node", 1 << 20)
+    assert system.collective_s("all_reduce", bytes=size, ranks=1) == 0.0
+    ranks = min(ranks, node.accelerators_per_node)
+    within = system.collective_s("all_reduce", bytes=size, ranks=ranks)
+    across = system.collective_s("all_reduce", bytes=size, ranks=ranks, stride=node.accelerators_per_node)
+    assert 0.0 < within <= across * ROUNDING
