@@ -47,18 +47,26 @@ def read_catalog(files: Traversable | str | Path) -> CatalogFile:
         CatalogError: Naming every fault with its file, entry and key.
     """
     root: Any = Path(files) if isinstance(files, str) else files
-    return _read_catalog(root)
-
-
-@functools.lru_cache(maxsize=64)
-def _read_catalog(root: Any) -> CatalogFile:
     if root.is_dir():
         found = sorted((f for f in root.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     else:
         found = [root]
+    return _read_catalog(tuple((f, _stamp(f)) for f in found))
+
+
+def _stamp(file: Traversable) -> tuple[int, int] | None:
+    """What changes when a file does; None for one inside an archive, and for one that is not there."""
+    if isinstance(file, Path) and file.exists():
+        status = file.stat()
+        return status.st_mtime_ns, status.st_size
+    return None
+
+
+@functools.lru_cache(maxsize=64)
+def _read_catalog(found: tuple[tuple[Any, Any], ...]) -> CatalogFile:
     faults: list[str] = []
     entries: dict[str, list[Any]] = {k: [] for k in KEYS}
-    for file in found:
+    for file, _ in found:
         try:
             data = _read(file)
         except CatalogError as exc:

@@ -22,6 +22,7 @@ from suanli.parallelism import Axes, ParallelismRule, PipelineSchedule
 from suanli.plugins import Plugins, Provider
 from suanli.precision import NumberFormat, Recipe
 from suanli.rulebook import Rule
+from suanli.serialize import show
 from suanli.stages import Stage
 
 T = TypeVar("T")
@@ -127,7 +128,7 @@ class Catalog:
         if found is None:
             listing = _KINDS[kind].listing
             hint = f"List them with `suanli list {listing}`." if listing != "--" else ""
-            raise UnknownNameError(kind, str(name), known, hint)
+            raise UnknownNameError(kind, name if isinstance(name, str) else show(name), known, hint)
         return found
 
     def get(self, kind: str, name: str) -> Any:
@@ -156,7 +157,7 @@ class Catalog:
         device = self.accelerator(found.accelerator)
         count = found.accelerators_per_node if accelerators is None else accelerators
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise SuanliError(f"accelerators must be a whole number above 0, got {count!r:.40}")
+            raise SuanliError(f"accelerators must be a whole number above 0, got {show(count)}")
         if found.reach is not None and count > found.reach:
             raise SuanliError(
                 f"{found.id} joins at most {found.reach} accelerators: no network beyond that is stated for it; "
@@ -267,9 +268,12 @@ class Catalog:
                 if name in names:
                     raise PluginError(f"{kind} {name!r} is provided by both {names[name].provider} and {provider}")
                 names[name] = entry
-            for served in getattr(value, "generations", ()):
+            answers = {"model family": "model_types", "parallelism": "field"}.get(kind, "generations")
+            claims = getattr(value, answers, ())
+            for served in (claims,) if isinstance(claims, str) else claims:
                 if served in serves:
-                    raise PluginError(f"{kind}s of both {serves[served].provider} and {provider} serve {served!r}")
+                    whose = f"{serves[served].name!r} of {serves[served].provider} and {entry.name!r} of {provider}"
+                    raise PluginError(f"{kind}s {whose} both claim {served!r}")
                 serves[served] = entry
             entries[entry.name] = entry
         return entries, names

@@ -194,7 +194,9 @@ class Hierarchical(CollectiveModel):
             reached = ranks if tier.span is None else ranks_inside(ranks=ranks, stride=stride, span=float(tier.span))
             reached = maximum(reached, inside)
             slowest_ramp = max(slowest_ramp, fitted.ramp_s)
-            pair = (tier.per_peer_bytes_per_s or tier.bandwidth_bytes_per_s) * fitted.bandwidth_ratio
+            pair: Number = (tier.per_peer_bytes_per_s or tier.bandwidth_bytes_per_s) * fitted.bandwidth_ratio
+            if fitted.crowding and tier.span is not None:  # every rank of the bus sends outside at once
+                pair = crowded_ratio(bandwidth_ratio=pair, ranks=float(tier.span), crowding=fitted.crowding)
             if is_scalar(reached) and reached == inside:
                 narrowest = minimum(narrowest, pair)
                 continue  # nobody is reached at this tier, and it takes no time

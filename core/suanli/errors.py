@@ -9,6 +9,9 @@ from collections.abc import Iterable
 class SuanliError(Exception):
     """Base of every error suanli raises on purpose; its text is meant to be read by a person."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
 
 class UnknownNameError(SuanliError, LookupError):
     """A name that no installed plugin provides.
@@ -28,9 +31,6 @@ class UnknownNameError(SuanliError, LookupError):
         count = f" {len(names)} known." if names else ""
         super().__init__(f"no {kind} named {self.name!r}.{meant}{count}{' ' + hint if hint else ''}")
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.args, self.__dict__))
-
 
 class InvalidInputError(SuanliError, ValueError):
     """Input that breaks one or more rules; every one of them is listed.
@@ -49,9 +49,6 @@ class InvalidInputError(SuanliError, ValueError):
             lines = "\n".join(f"  - {line}" for line in self.errors)
             text = f"{head}{len(self.errors)} errors\n{lines}"
         super().__init__(text)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.args, self.__dict__))
 
 
 class ScenarioError(InvalidInputError):

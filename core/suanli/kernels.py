@@ -16,7 +16,7 @@ from attrs.validators import and_, ge, gt, le
 from suanli.errors import InvalidInputError, SuanliError, UnknownNameError
 from suanli.formulas import fact, formula, scaled, tracing
 from suanli.numeric import Number, any_true, is_scalar, maximum, minimum, power, where
-from suanli.serialize import Seconds
+from suanli.serialize import Seconds, show
 
 if TYPE_CHECKING:
     from suanli.hardware import Accelerator
@@ -553,6 +553,8 @@ def _exceeds(numbers: Mapping[str, Any], a: str, b: str) -> bool:
 def _asked(accelerator: Accelerator, precision: str) -> Formats:
     """Formats of a kernel asked for by one name: weights, inputs and cache alike; ``_wo`` for weights only."""
     known = {n: f for f in accelerator.formats for n in (f.name, *f.aliases)}
+    if not isinstance(precision, str):
+        raise UnknownNameError("precision", show(precision), known)
     name = precision.removesuffix("_wo")
     if name not in known or "bf16" not in known:
         raise UnknownNameError("precision", precision, known)
@@ -582,4 +584,4 @@ def as_number(value: Any) -> Any:
                 return array.astype(np.float64)
         except (TypeError, ValueError, OverflowError):
             pass
-    raise InvalidInputError([f"expected a number or an array of numbers, got {value!r:.60}"])
+    raise InvalidInputError([f"expected a number or an array of numbers, got {show(value)}"])

@@ -103,8 +103,12 @@ def power(base: Number, exponent: Number) -> Number:
     """`base` to the `exponent`; NumPy's in either case, as it does not round like Python's."""
     import numpy as np
 
-    value = np.power(base, exponent)
-    return float(value) if isinstance(base, _SCALAR) and isinstance(exponent, _SCALAR) else value
+    if isinstance(base, _SCALAR) and isinstance(exponent, _SCALAR):
+        # As a column of one: the loops over columns do not round like NumPy's own scalars either.
+        return float(np.power(np.asarray([base]), np.asarray([exponent]))[0])
+    bases, exponents = np.broadcast_arrays(np.asarray(base, dtype=np.float64), exponent)
+    found: Number = np.power(np.ascontiguousarray(bases), np.ascontiguousarray(exponents))
+    return found
 
 
 def all_true(condition: Flag) -> bool:

@@ -74,7 +74,7 @@ class Memory:
 
     per_accelerator: MemoryParts
     stages: tuple[MemoryParts, ...] = ()
-    capacity_bytes: float
+    capacity_bytes: float | None = None
     fits: bool
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from suanli.errors import InvalidInputError, near
+from suanli.serialize import show
 
 
 @attrs.frozen(kw_only=True)
@@ -81,13 +82,13 @@ class Rule:
                 faults.append(f"{key}: required")
             elif key in inputs and not _fits(inputs[key], parameter.default):
                 wanted = "a name" if isinstance(parameter.default, str) else "a number"
-                faults.append(f"{key}: expected {wanted}, got {inputs[key]!r:.40}")
+                faults.append(f"{key}: expected {wanted}, got {show(inputs[key])}")
         if faults:
             raise InvalidInputError(faults, f"rule {self.name}")
         given = {k: inputs.get(k, p.default) for k, p in parameters.items()}
         try:
             value = self.function(**given)
-        except (ZeroDivisionError, OverflowError) as exc:
+        except (ArithmeticError, ValueError) as exc:
             raise InvalidInputError([f"no finite answer: {exc}"], f"rule {self.name}") from None
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidInputError(["no finite answer"], f"rule {self.name}")

@@ -9,6 +9,7 @@ A field typed with one of the quantity types below also takes a string with a un
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -176,7 +177,10 @@ def make_converter() -> cattrs.Converter:
         def structure(value: Any, cls: Any) -> Any:
             if not isinstance(value, Mapping):
                 raise TypeError(f"expected a table, got {show(value)}")
-            return inner(value, cls)
+            try:
+                return inner(value, cls)
+            except Exception as exc:
+                raise _all_faults(exc, value, type_, converter) from None
 
         return structure
 
@@ -188,6 +192,41 @@ def make_converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(attrs.has, table)
     converter.register_unstructure_hook_factory(attrs.has, untable)
     return converter
+
+
+def _all_faults(exc: Exception, value: Mapping[Any, Any], type_: Any, converter: cattrs.Converter) -> Exception:
+    """A table's fault with every other of it: keys as they are written, and values out of their range.
+
+    attrs validates when a value is made, which is not done where a field is missing or of the wrong type.
+    """
+    keys = {f.name: f.metadata.get("key", f.name) for f in attrs.fields(type_)}
+    faults = list(exc.exceptions) if isinstance(exc, cattrs.errors.ClassValidationError) else [exc]
+    kept, told = [], set()
+    for fault in faults:
+        notes = [n for n in getattr(fault, "__notes__", []) if isinstance(n, cattrs.errors.AttributeValidationNote)]
+        for note in notes:
+            told.add(note.name)
+            note.name = keys.get(note.name, note.name)
+        plain = isinstance(fault, (TypeError, ValueError)) and not isinstance(fault, BaseExceptionGroup)
+        if notes or not (plain and _VALIDATED.match(str(fault))):
+            kept.append(fault)
+    for field in attrs.fields(resolved(type_)):
+        key = keys[field.name]
+        if field.validator is None or field.name in told or key not in value or field.metadata.get("runtime"):
+            continue
+        try:
+            field.validator(None, field, converter.structure(value[key], field.type))
+        except Exception as fault:
+            fault.__notes__ = [cattrs.errors.AttributeValidationNote(f"field {key}", key, field.type)]
+            kept.append(fault)
+    return cattrs.errors.ClassValidationError("invalid table", kept or faults, type_)
+
+
+@functools.cache
+def resolved(type_: Any) -> Any:
+    """An attrs class with its annotations as types."""
+    attrs.resolve_types(type_, include_extras=True)
+    return type_
 
 
 def _overrides(type_: Any) -> dict[str, Any]:

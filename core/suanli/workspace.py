@@ -295,6 +295,8 @@ class Workspace:
         steps = self._ordered(case.kind, detail=True)
         values = run_layout(steps, case, layout)
         public = {k: v for k, v in values.items() if not k.startswith("_")}
+        if case.device.confidential:
+            self._hide(case, public)
         memory = self._memory(case, values)
         count = case.model.parameters
         sections, extra = sections_of(public)
@@ -314,6 +316,20 @@ class Workspace:
             **sections,
         )
 
+    def _hide(self, case: Case, public: dict[str, Any]) -> None:
+        """Take out the figures that are the accelerator's own, or give one away."""
+        for key in (
+            "throughput.peak_flops_per_s",
+            "throughput.mfu_ratio",
+            "throughput.hfu_ratio",
+            "memory.capacity_bytes",
+        ):
+            if public.get(key) is not None:
+                public[key] = None
+            if key in public or key.startswith("memory."):
+                said = f"{key} is not shown: the figures of {case.device.id} are confidential"
+                case.problems.append(Problem(code="confidential", severity="note", message=said, figure=key))
+
     def _memory(self, case: Case, values: Mapping[str, Any]) -> Memory:
         parts = {f.name: float(values.get(f"memory.{f.name}", 0.0)) for f in attrs.fields(MemoryParts)}
         parts["reserve_bytes"] = float(values.get("_serve.reserve_bytes", case.reserve_bytes))
@@ -324,7 +340,7 @@ class Workspace:
         return Memory(
             per_accelerator=MemoryParts(**parts),
             stages=tuple(stages),
-            capacity_bytes=float(case.device.capacity_bytes),
+            capacity_bytes=None if case.device.confidential else float(case.device.capacity_bytes),
             fits=bool(values["memory.fits"]),
         )
 
@@ -332,11 +348,12 @@ class Workspace:
         """Add what does not fit, and what the plugins' checks find."""
         if not memory.fits:
             need, have = memory.per_accelerator.total_bytes, memory.capacity_bytes
+            room = f"{case.device.id} has {have / 1e9:.1f} GB" if have is not None else f"{case.device.id} has less"
             case.problems.append(
                 Problem(
                     code="does-not-fit",
                     severity="error",
-                    message=f"a rank needs {need / 1e9:.1f} GB, {case.device.id} has {have / 1e9:.1f} GB",
+                    message=f"a rank needs {need / 1e9:.1f} GB, {room}",
                     hint="more accelerators, more recompute, a narrower precision, or a smaller batch",
                 )
             )

@@ -145,10 +145,10 @@ def test_odd_layer_lists_are_refused(key: str, value: Any) -> None:
         suanli.model(CONFIGS[3] | {key: value})
 
 
-def test_ten_thousand_layers_are_quick() -> None:
+def test_the_deepest_stack_is_quick() -> None:
     """The deepest stack a configuration may state is a model, and an estimate, within the two seconds of a hang."""
     began = time.perf_counter()
-    model = suanli.model(CONFIGS[3] | {"num_hidden_layers": 10_000})
+    model = suanli.model(CONFIGS[3] | {"num_hidden_layers": 2_000})
     assert len(model.kinds) == 4
     assert time.perf_counter() - began < 2.0
 

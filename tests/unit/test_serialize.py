@@ -210,7 +210,7 @@ def test_malformed_text_is_said(text: str, is_json: bool, said: str) -> None:
 
 def test_files_that_cannot_be_read_are_said(tmp_path: Path) -> None:
     """A missing file, a folder, a text that is not UTF-8: each in a line, with the path."""
-    with pytest.raises(InvalidInputError, match="cannot read .*none.toml: No such file"):
+    with pytest.raises(InvalidInputError, match=r"cannot read .*none\.toml: No such file"):
         read_data(tmp_path / "none.toml")
     with pytest.raises(InvalidInputError, match="is a folder"):
         read_data(tmp_path)

@@ -52,7 +52,10 @@ def compare(names: tuple[str, ...], sources: bool, changes: tuple[str, ...], for
 
 
 def _is_file(name: str) -> bool:
-    return name.lower().endswith((".toml", ".json")) or Path(name).is_file()
+    try:
+        return name.lower().endswith((".toml", ".json")) or Path(name).is_file()
+    except OSError:
+        return False
 
 
 def _devices(names: tuple[str, ...], sources: bool, format: str) -> int:

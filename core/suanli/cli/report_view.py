@@ -97,14 +97,16 @@ def _memory(report: Report) -> Table:
     memory = report.memory
     parts, whole = memory.per_accelerator, memory.capacity_bytes
     rows = [(p.removesuffix("_bytes").replace("_", " "), getattr(parts, p)) for p in PARTS]
-    rows = [(name, size) for name, size in rows if size > 0.0]
-    rows += [("total", parts.total_bytes), ("capacity", whole)]
+    rows = [(name, size) for name, size in rows if size > 0.0] + [("total", parts.total_bytes)]
+    total = len(rows) - 1
+    if whole is not None:
+        rows.append(("capacity", whole))
     return Table(
         title="Memory of the worst rank",
         columns=("", "size", "share"),
-        rows=tuple((name, amount("_bytes", size), share(size, whole)) for name, size in rows),
+        rows=tuple((name, amount("_bytes", size), share(size, whole) if whole else "—") for name, size in rows),
         right=(1, 2),
-        strong=(len(rows) - 2,),
+        strong=(total,),
         beside=True,
     )
 

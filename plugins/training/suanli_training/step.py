@@ -51,17 +51,19 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     handing = scaled("s", layout.pipeline, hand_over)
     whole = total("all_stages_s", "s", {"layers_s": given["_train.pipeline_s"], "hand_over_s": handing})
     worst: dict[str, Number] = {}
+    slowest: Number = 0.0
     for load in given["_train.stages"]:
         here = _stage(case, given, load, hand_over, m)
-        here["bubble"] = case.schedules[layout.schedule].bubble_s(
-            slowest_s=here["one"], total_s=whole, stages=layout.pipeline, chunks=layout.virtual_stages
-        )
-        # The stage whose work, exchanges and waiting take longest: what it takes is what the step takes.
-        here["all"] = m * here["one"] + here["data"] + here["bubble"]
+        slowest = maximum(slowest, here["one"])
+        # The stage whose work and exchanges take longest: what it takes, the step takes.
+        here["all"] = m * here["one"] + here["data"]
         if worst:
             longer = here["all"] > worst["all"]
             here = {k: where(longer, v, worst[k]) for k, v in here.items()}
         worst = here
+    bubble = case.schedules[layout.schedule].bubble_s(
+        slowest_s=slowest, total_s=whole, stages=layout.pipeline, chunks=layout.virtual_stages
+    )
 
     passes = {k: all_passes_s(micro_batches=m, one_s=worst[k]) for k in ("forward", "backward", "recompute")}
     exposed = {
@@ -76,7 +78,7 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         "time.forward_s": passes["forward"],
         "time.backward_s": passes["backward"],
         "time.recompute_s": passes["recompute"],
-        "time.bubble_s": worst["bubble"],
+        "time.bubble_s": bubble,
         "time.exposed_communication_s": communication,
         **{f"time.exposed_{a}_s": exposed.pop(a) for a in AXES},
         "time.exposed_other_s": total("exposed_other_s", "s", exposed),
@@ -85,7 +87,7 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
             backward_s=passes["backward"],
             recompute_s=passes["recompute"],
             exposed_communication_s=communication,
-            bubble_s=worst["bubble"],
+            bubble_s=bubble,
             optimizer_s=given["time.optimizer_s"],
         ),
     }

@@ -76,6 +76,7 @@ def suanli_parallelisms() -> Iterable[Any]:
     yield parts.Ulysses(
         name="ulysses",
         field="ulysses",
+        copies=True,
         roles=(SEQUENCE,),
         reads=("ulysses", "tensor", "context", "data", "pipeline"),
         source="Jacobs et al. 2023, DeepSpeed-Ulysses",
