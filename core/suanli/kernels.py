@@ -581,7 +581,7 @@ def as_number(value: Any) -> Any:
         try:
             array = np.asarray(value)
             if array.dtype.kind in "iuf":
-                return array.astype(np.float64)
+                return array.astype(np.float64) if array.ndim else float(array)
         except (TypeError, ValueError, OverflowError):
             pass
     raise InvalidInputError([f"expected a number or an array of numbers, got {show(value)}"])

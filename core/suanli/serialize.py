@@ -208,7 +208,7 @@ def _all_faults(exc: Exception, value: Mapping[Any, Any], type_: Any, converter:
             told.add(note.name)
             note.name = keys.get(note.name, note.name)
         plain = isinstance(fault, (TypeError, ValueError)) and not isinstance(fault, BaseExceptionGroup)
-        if notes or not (plain and _VALIDATED.match(str(fault))):
+        if notes or not (plain and fault.args and _VALIDATED.match(str(fault.args[0]))):
             kept.append(fault)
     for field in attrs.fields(resolved(type_)):
         key = keys[field.name]

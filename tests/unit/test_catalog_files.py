@@ -301,7 +301,7 @@ def test_every_file_of_ours_is_read() -> None:
     from importlib.resources import files
 
     for package in ("suanli_nvidia", "suanli_ascend"):
-        found = read_catalog(files(package))  # type: ignore[arg-type]
+        found = read_catalog(files(package))
         assert found.accelerators
         assert found.systems
         assert all(a.source for a in found.accelerators)

@@ -193,4 +193,4 @@ def test_a_trace_is_its_thread_s_own() -> None:
 def test_arguments_are_named() -> None:
     """A formula takes keywords only, so that a trace knows every input's name."""
     with pytest.raises(TypeError):
-        area(2.0, 3.0)  # type: ignore[misc]
+        area(2.0, 3.0)  # type: ignore[call-arg]

@@ -53,8 +53,8 @@ def test_where_takes_flags_and_columns_of_them() -> None:
     """A flag chooses a number, a column of flags row by row, also among numbers."""
     assert numeric.where(True, 1.0, 2.0) == 1.0
     assert numeric.where(False, 1.0, 2.0) == 2.0
-    assert list(numeric.where(np.array([True, False]), 1.0, np.array([3.0, 4.0]))) == [1.0, 4.0]
-    assert list(numeric.where(True, np.array([1.0, 2.0]), 0.0)) == [1.0, 2.0]
+    assert np.array_equal(numeric.where(np.array([True, False]), 1.0, np.array([3.0, 4.0])), [1.0, 4.0])
+    assert np.array_equal(numeric.where(True, np.array([1.0, 2.0]), 0.0), [1.0, 2.0])
 
 
 def test_sums_are_folded_from_the_left() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs.exceptions import FrozenInstanceError
 
@@ -53,7 +55,7 @@ def test_a_tensor_takes_whole_bytes() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"bits": 0}, {"bits": -4}, {"bits": 4, "block": -1}, {"bits": 4, "scale_bits": -8}])
-def test_a_format_has_bits(wrong: dict[str, int]) -> None:
+def test_a_format_has_bits(wrong: dict[str, Any]) -> None:
     """Formats of no bits, and blocks of less than nothing, are refused."""
     with pytest.raises(ValueError, match="must be"):
         NumberFormat(name="wrong", **wrong)

@@ -30,6 +30,12 @@ def exposed_s(*, exchange_s: Number, cover_s: Number, parts: Number) -> Number:
     return maximum(exchange_s - cover_s, exchange_s / parts)
 
 
+@formula(unit="s", source="definition: a stage that works less than the slowest has so much longer to exchange")
+def late_s(*, exposed_s: Number, slack_s: Number) -> Number:
+    """Seconds by which a stage's exchanges end after the slowest stage's work."""
+    return exposed_s - slack_s
+
+
 @formula(unit="s", source=NARAYANAN)
 def step_s(
     *,
@@ -50,17 +56,16 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     hand_over = _hand_over(case, layout, given["_train.boundary_bytes"])
     handing = scaled("s", layout.pipeline, hand_over)
     whole = total("all_stages_s", "s", {"layers_s": given["_train.pipeline_s"], "hand_over_s": handing})
-    worst: dict[str, Number] = {}
-    slowest: Number = 0.0
-    for load in given["_train.stages"]:
-        here = _stage(case, given, load, hand_over, m)
-        slowest = maximum(slowest, here["one"])
-        # The stage whose work and exchanges take longest: what it takes, the step takes.
-        here["all"] = m * here["one"] + here["data"]
-        if worst:
-            longer = here["all"] > worst["all"]
-            here = {k: where(longer, v, worst[k]) for k, v in here.items()}
-        worst = here
+    stages = [_stage(case, given, load, hand_over, m) for load in given["_train.stages"]]
+    worst = stages[0]
+    for other in stages[1:]:
+        slower = other["one"] > worst["one"]
+        worst = {k: where(slower, v, worst[k]) for k, v in other.items()}
+    slowest = worst["one"]
+    data: Number = 0.0
+    for stage in stages:
+        slack = m * (slowest - stage["one"])
+        data = maximum(data, stage["data"] if len(stages) == 1 else late_s(exposed_s=stage["data"], slack_s=slack))
     bubble = case.schedules[layout.schedule].bubble_s(
         slowest_s=slowest, total_s=whole, stages=layout.pipeline, chunks=layout.virtual_stages
     )
@@ -69,7 +74,7 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     exposed = {
         a: all_passes_s(micro_batches=m, one_s=worst[key]) for a in case.axes if (key := f"exposed.{a}") in worst
     }
-    exposed["data"] = worst["data"]
+    exposed["data"] = data
     exposed["pipeline"] = all_passes_s(micro_batches=m, one_s=hand_over)
     communication = total("exposed_communication_s", "s", exposed)
     for axis in AXES:
