@@ -26,7 +26,8 @@ Made by `python tools/judge.py REFERENCE_DIR --markdown docs/accuracy.md`; not t
 - **Fitted**: kernel times and collectives on half of the measured shapes, chosen by a hash of the shape
   (`tools/fit_roofline.py`). Two ratios and a launch for each generation, kernel and precision.
 - **Held out**: the other half of the shapes; the kernel and fabric tables below are errors on those.
-- **Judged**: published training and serving runs, end to end. Nothing is fitted to them and none is treated
+- **Judged**: published training and serving runs, end to end. One number is fitted to them, the overhead of
+  each training stack that no kernel and no exchange explains, on half of the runs. None is treated
   specially: each row becomes a scenario with what the row states. What a row leaves open suanli chooses,
   and such rows are listed apart ("open"). Rows that cannot be expressed are counted by reason at the end.
 - **Bands**: the 10th and 90th percentile of measured over predicted, from rows that state everything.

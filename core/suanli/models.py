@@ -122,6 +122,8 @@ class Profile:
         overlap: Whether exchanges that can hide behind computation do.
         sequence_parallel: Whether it divides the sequence where tensor parallelism does not divide.
         memory_fraction: Serving: share of memory it takes for weights and cache.
+        overhead_ratio: Training: time no kernel and no exchange explains (launches, stragglers, input), as a
+            share of the kernels' time; 0 is ideal.
         step_overhead_s: Host time a step costs that no kernel hides.
         activations: Whether its saved activations are modelled exactly.
         aliases: Other names people use.
@@ -137,6 +139,7 @@ class Profile:
     overlap: bool = True
     sequence_parallel: bool = True
     memory_fraction: float = 1.0
+    overhead_ratio: float = 0.0
     step_overhead_s: float = 0.0
     activations: bool = True
     aliases: tuple[str, ...] = ()

@@ -88,6 +88,7 @@ class Time:
     recompute_s: float | None = _unknown()
     optimizer_s: float | None = _unknown()
     bubble_s: float | None = _unknown()
+    overhead_s: float | None = _unknown()
     exposed_communication_s: float | None = _unknown()
     exposed_tensor_s: float | None = _unknown()
     exposed_context_s: float | None = _unknown()

@@ -315,7 +315,7 @@ def _describe(exc: BaseException, type_: Any) -> str:
         known = [f.metadata.get("key", f.name) for f in fields if not f.metadata.get("runtime")]
         return "; ".join(unknown_key(k, known) for k in sorted(exc.extra_fields, key=str))
     if isinstance(exc, KeyError):
-        return f"required, and missing: {exc.args[0]!r}"
+        return "required, and missing"
     if isinstance(exc, InvalidInputError):
         return "; ".join(exc.errors)
     if isinstance(exc, (TypeError, ValueError)) and exc.args:

@@ -104,7 +104,7 @@ def mixtures(draw: st.DrawFn) -> dict[str, Any]:
 def bound_s(device: Accelerator, kernel: Kernel) -> float:
     """The roofline: arithmetic at the peak, or traffic at the bandwidth, whichever takes longer."""
     peak = device.rates[kernel.compute]
-    return max(kernel.flops / peak, kernel.bytes / device.memory_bandwidth_bytes_per_s)
+    return float(max(kernel.flops / peak, kernel.bytes / device.memory_bandwidth_bytes_per_s))
 
 
 KINDS: dict[str, tuple[str, Callable[..., Kernel], st.SearchStrategy[dict[str, Any]], tuple[str, ...]]] = {
@@ -296,5 +296,6 @@ def test_made_up_hardware_obeys_the_roofline(data: st.DataObject) -> None:
     plugin = make_plugin("vendor", accelerators=[device])
     bound = suanli.Workspace(plugins=[*installed_plugins(), plugin]).accelerator("made-up")
     shape = data.draw(GEMM)
-    kernel = kernels.gemm(**{k: float(v) for k, v in shape.items()})
-    assert bound_s(bound, kernel) <= bound.gemm_s(**shape) < math.inf
+    m, n, k = (shape[d] for d in ("m", "n", "k"))
+    kernel = kernels.gemm(m=float(m), n=float(n), k=float(k))
+    assert bound_s(bound, kernel) <= bound.gemm_s(m=m, n=n, k=k) < math.inf

@@ -121,7 +121,7 @@ def test_the_parts_of_memory_are_its_total(drawn: Drawn) -> None:
     worst, stages = report.memory.per_accelerator, report.memory.stages
     assert len(stages) == drawn[1].pipeline
     assert worst.total_bytes == pytest.approx(max(s.total_bytes for s in stages), rel=1e-12)
-    assert report.memory.fits == (worst.total_bytes <= report.memory.capacity_bytes)
+    assert report.memory.fits == (worst.total_bytes <= (report.memory.capacity_bytes or 0.0))
     assert all(part >= 0.0 for part in attrs.astuple(worst))
 
 
@@ -135,6 +135,7 @@ def test_the_parts_of_a_step_are_the_step(drawn: Drawn) -> None:
         time.recompute_s,
         time.exposed_communication_s,
         time.bubble_s,
+        time.overhead_s,
         time.optimizer_s,
     )
     assert sum(p or 0.0 for p in parts) == pytest.approx(time.step_s, rel=1e-12)
@@ -306,7 +307,7 @@ def test_serving_figures_hang_together(drawn: Drawn) -> None:
     assert serving.output_tokens_per_s == pytest.approx((serving.requests_per_s or 0.0) * work["output"], rel=1e-12)
     assert serving.bound in ("compute", "memory", "communication", "overhead", "capacity")
     memory = report.memory
-    assert memory.fits == (memory.per_accelerator.total_bytes <= memory.capacity_bytes)
+    assert memory.fits == (memory.per_accelerator.total_bytes <= (memory.capacity_bytes or 0.0))
     if memory.fits:
         requests = work.get("concurrency") or work["batch"] * drawn[1].replicas
         assert (serving.max_concurrency or 0.0) >= requests

@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,7 +160,7 @@ def test_distinct_combinations_gather_to_the_columns(
         column = columns[field]
         if not isinstance(column, float) and inverse is not None:
             column = column[inverse]
-        assert (column == table.column(field)).all()
+        assert np.all(column == table.column(field))
     if inverse is not None:
         arrays = [c for c in columns.values() if not isinstance(c, float)]
         combinations = list(zip(*arrays, strict=True))

@@ -176,6 +176,8 @@ def test_confidential_figures_are_not_shown(folder: Path) -> None:
     text = derived.text() + json.dumps(derived.to_dict())
     assert "acme-one.peak.bf16 = confidential" in derived.text()
     assert "acme-one.memory_bandwidth = confidential" in derived.text()
+    assert report.memory.capacity_bytes is None
+    assert "96000000000" not in json.dumps(report.to_dict())
     for figure in ("512.25", "5.1225e+14", "512250000000000", "3.1875", "3187500000000"):
         assert figure not in text, figure
         assert figure not in json.dumps(report.to_dict()), figure
@@ -234,7 +236,7 @@ def test_ten_errors_are_ten_lines(tmp_path: Path) -> None:
         "unknown key 'memroy'; did you mean 'memory'",
         "accelerator Bad Name: peak: bf16: ",
         "accelerator Bad Name: source: every source is a text",
-        "accelerator second: required, and missing: 'product'",
+        "accelerator second: product: required, and missing",
         "accelerator second: peak: expected a table of rates",
         "accelerator second: source: expected a table",
         "system pod: tier[0].bandwidth: ",
@@ -262,13 +264,13 @@ SINGLE = [
     (ACCELERATOR.replace('"96 GB"', "96.5"), "memory: expected a whole number"),
     (ACCELERATOR.replace('"acme-one"', '"Acme One"'), "id"),
     (ACCELERATOR.replace("[[accelerator]]", "[accelerator]"), "two brackets"),
-    (ACCELERATOR.replace('source = {', '# source = {'), "missing: 'source'"),
+    (ACCELERATOR.replace('source = {', '# source = {'), "source: required, and missing"),
     (ACCELERATOR.replace("confidential = false", 'confidential = "no"'), "confidential: expected true or false"),
     (SYSTEM.replace('"switch"', '"star"'), "topology"),
     (SYSTEM.replace('"200 GB/s"', '"200 GB"'), "bandwidth"),
     (CALIBRATION.replace("compute_ratio = 0.5", "compute_ratio = 1.5"), "compute_ratio"),
     (CALIBRATION.replace("bandwidth_ratio = 0.25", "bandwidth_ratio = 0"), "bandwidth_ratio"),
-    (MODEL.replace('name = "acme-tiny"', ""), "missing: 'name'"),
+    (MODEL.replace('name = "acme-tiny"', ""), "name: required, and missing"),
     ("[[", "not valid TOML"),
 ]  # fmt: skip
 

@@ -36,7 +36,7 @@ STATE_READS = (
     "schedule",
 )
 MEMORY = tuple(f"memory.{p}_bytes" for p in (*PARTS, "total"))
-TIME = tuple(f"time.{p}_s" for p in ("forward", "backward", "recompute", "bubble", "step"))
+TIME = tuple(f"time.{p}_s" for p in ("forward", "backward", "recompute", "bubble", "overhead", "step"))
 EXPOSED = ("time.exposed_communication_s", *(f"time.exposed_{a}_s" for a in (*AXES, "other")))
 FLOPS = tuple(
     f"flops.{k}"
@@ -167,13 +167,20 @@ STAGES = (
 )
 
 PROFILES = (
-    Profile(name="megatron", kind="training", aliases=("megatron-lm", "mindspeed"), source="NVIDIA/Megatron-LM"),
+    Profile(
+        name="megatron",
+        kind="training",
+        aliases=("megatron-lm", "mindspeed"),
+        overhead_ratio=accuracy.MEGATRON_OVERHEAD,
+        source="NVIDIA/Megatron-LM",
+    ),
     Profile(name="fused", kind="training", fused=True, source="residuals and rotations folded into their neighbours"),
     Profile(
         name="fsdp",
         kind="training",
         aliases=("llm-foundry", "torchtune", "torchtitan"),
         passes=2.0,
+        overhead_ratio=accuracy.FSDP_OVERHEAD,
         sequence_parallel=False,
         source="PyTorch FSDP with elementwise steps run one by one: a norm and an activation pass over memory twice",
     ),

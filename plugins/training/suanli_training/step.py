@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suanli import Case, Number, formula, is_scalar, maximum, scaled, total, where
+from suanli import Case, Number, added, fact, formula, is_scalar, maximum, scaled, total, where
+from suanli_training import accuracy
 from suanli_training.blocks import TrainedBlock
 from suanli_training.memory import micro_batches, per_layer
 from suanli_training.placement import StageLoad
@@ -36,6 +37,12 @@ def late_s(*, exposed_s: Number, slack_s: Number) -> Number:
     return exposed_s - slack_s
 
 
+@formula(unit="s", source="fitted: launches, stragglers, input; see the source of overhead_ratio")
+def overhead_s(*, kernels_s: Number, overhead_ratio: float) -> Number:
+    """Seconds of a step that no kernel and no exchange explains."""
+    return kernels_s * overhead_ratio
+
+
 @formula(unit="s", source=NARAYANAN)
 def step_s(
     *,
@@ -45,9 +52,10 @@ def step_s(
     exposed_communication_s: Number,
     bubble_s: Number,
     optimizer_s: Number,
+    overhead_s: Number,
 ) -> Number:
     """Seconds of one optimizer step."""
-    return forward_s + backward_s + recompute_s + exposed_communication_s + bubble_s + optimizer_s
+    return added(forward_s, backward_s, recompute_s, exposed_communication_s, bubble_s, optimizer_s, overhead_s)
 
 
 def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,6 +79,7 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     )
 
     passes = {k: all_passes_s(micro_batches=m, one_s=worst[k]) for k in ("forward", "backward", "recompute")}
+    overhead = overhead_s(kernels_s=total("kernels_s", "s", passes), overhead_ratio=_unexplained(case))
     exposed = {
         a: all_passes_s(micro_batches=m, one_s=worst[key]) for a in case.axes if (key := f"exposed.{a}") in worst
     }
@@ -84,6 +93,7 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         "time.backward_s": passes["backward"],
         "time.recompute_s": passes["recompute"],
         "time.bubble_s": bubble,
+        "time.overhead_s": overhead,
         "time.exposed_communication_s": communication,
         **{f"time.exposed_{a}_s": exposed.pop(a) for a in AXES},
         "time.exposed_other_s": total("exposed_other_s", "s", exposed),
@@ -94,8 +104,14 @@ def step(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
             exposed_communication_s=communication,
             bubble_s=bubble,
             optimizer_s=given["time.optimizer_s"],
+            overhead_s=overhead,
         ),
     }
+
+
+def _unexplained(case: Case) -> float:
+    profile = case.profile
+    return fact(profile.overhead_ratio, f"{profile.name}.overhead_ratio", "ratio", accuracy.OVERHEAD_SOURCE)
 
 
 def _stage(case: Case, given: Mapping[str, Any], load: StageLoad, hand_over: Number, m: Number) -> dict[str, Number]:
