@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import suanli
-from suanli.cli.main import main
+from suanli.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,7 +18,7 @@ COMMANDS = [line.strip().split("#")[0].split() for line in README.splitlines() i
 
 def run(*arguments: str) -> str:
     """What a command prints on a wide terminal."""
-    result = CliRunner().invoke(main, list(arguments), env={"COLUMNS": "100"})
+    result = CliRunner().invoke(cli, list(arguments), env={"COLUMNS": "100"})
     assert result.exit_code == 0, result.output
     return result.output
 
