@@ -2,7 +2,7 @@
 
     PYTHONPATH=core python tools/fit_roofline.py REFERENCE_DIR [--write] [--markdown FILE]
 
-The models are `suanli.kernels.roofline_s` and the formulas of `suanli.collectives`.
+The models are `suanli.kernel_models.roofline_s` and the formulas of `suanli.collectives`.
 One fit per (generation, kernel, precision) and per (generation, fabric), minimising
 mean |log(predicted / measured)|.  A hash of each row's shape puts it in the fitted or the held-out
 half; errors are on held-out rows.  `datasheet` is for hardware never measured: medians over the

@@ -13,7 +13,7 @@ from judge_data import Trial, UnfitError, Values, Verdict
 from suanli import CollectiveModel, SuanliError, hookimpl
 from suanli.catalogs import Catalog
 from suanli.collectives import Hierarchical
-from suanli.kernels import KernelModel, Roofline
+from suanli.kernel_models import KernelModel, Roofline
 from suanli.report import Report
 from suanli.workspace import Workspace
 

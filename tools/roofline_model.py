@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from roofline_rows import Row
 from roofline_transfers import Transfer
 from suanli.collectives import crowded_ratio, exchange_s, latency_s, transfer_s
-from suanli.kernels import roofline_s
+from suanli.kernel_models import roofline_s
 
 Array = NDArray[np.float64]
 Params = tuple[float, ...]

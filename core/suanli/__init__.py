@@ -75,6 +75,8 @@ if TYPE_CHECKING:
     from suanli.errors import (
         UnknownNameError as UnknownNameError,
     )
+    from suanli.families import ModelFamily as ModelFamily
+    from suanli.families import ModelPreset as ModelPreset
     from suanli.formulas import Derivation as Derivation
     from suanli.formulas import fact as fact
     from suanli.formulas import formula as formula
@@ -87,10 +89,10 @@ if TYPE_CHECKING:
     from suanli.hardware import System as System
     from suanli.hardware import Tier as Tier
     from suanli.hookspecs import hookimpl as hookimpl
-    from suanli.kernels import Efficiency as Efficiency
+    from suanli.kernel_models import Efficiency as Efficiency
+    from suanli.kernel_models import KernelModel as KernelModel
+    from suanli.kernel_models import Roofline as Roofline
     from suanli.kernels import Kernel as Kernel
-    from suanli.kernels import KernelModel as KernelModel
-    from suanli.kernels import Roofline as Roofline
     from suanli.kernels import elementwise as elementwise
     from suanli.layout import Layout as Layout
     from suanli.layout import LayoutTable as LayoutTable
@@ -98,9 +100,6 @@ if TYPE_CHECKING:
     from suanli.layout_search import SearchResult as SearchResult
     from suanli.models import Block as Block
     from suanli.models import Model as Model
-    from suanli.models import ModelFamily as ModelFamily
-    from suanli.models import ModelPreset as ModelPreset
-    from suanli.models import Profile as Profile
     from suanli.numeric import Number as Number
     from suanli.numeric import added as added
     from suanli.numeric import ceil as ceil
@@ -159,10 +158,11 @@ if TYPE_CHECKING:
     )
     from suanli.precision import NumberFormat as NumberFormat
     from suanli.precision import Recipe as Recipe
+    from suanli.profiles import Profile as Profile
     from suanli.report import Report as Report
     from suanli.rulebook import Answer as Answer
     from suanli.rulebook import Rule as Rule
-    from suanli.scenarios import Scenario as Scenario
+    from suanli.specs import Scenario as Scenario
     from suanli.stages import Band as Band
     from suanli.stages import Stage as Stage
     from suanli.tensors import Dim as Dim
@@ -187,9 +187,12 @@ _HOMES: dict[str, str] = {
     "formulas": "Derivation fact formula scaled total trace",
     "hardware": "Accelerator Rate Source System Tier",
     "hookspecs": "hookimpl",
-    "kernels": "Efficiency Kernel KernelModel Roofline elementwise",
+    "kernel_models": "Efficiency KernelModel Roofline",
+    "kernels": "Kernel elementwise",
     "layout": "Layout LayoutTable",
-    "models": "Block Model ModelFamily ModelPreset Profile",
+    "families": "ModelFamily ModelPreset",
+    "models": "Block Model",
+    "profiles": "Profile",
     "numeric": "Number added ceil floor is_scalar maximum minimum where",
     "operators": "Attention Embedding Experts Linear Loss Operator Pointwise",
     "optimizer": "ElementwiseOptimizer OptimizerRule StateTensor",
@@ -198,7 +201,7 @@ _HOMES: dict[str, str] = {
     "precision": "NumberFormat Recipe",
     "report": "Report",
     "rulebook": "Answer Rule",
-    "scenarios": "Scenario",
+    "specs": "Scenario",
     "layout_search": "Plan SearchResult",
     "stages": "Band Stage",
     "tensors": "Dim Local Parameter Tensor",

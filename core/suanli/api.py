@@ -13,7 +13,7 @@ from suanli.layout_search import SearchResult
 from suanli.models import Model
 from suanli.report import Report
 from suanli.rulebook import Answer, Rule
-from suanli.scenarios import Scenario
+from suanli.specs import Scenario
 from suanli.workspace import default
 
 

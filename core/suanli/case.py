@@ -9,14 +9,16 @@ import attrs
 from attrs.validators import in_
 
 from suanli.hardware import Accelerator, System
-from suanli.kernels import Formats, KernelModel, formats_on
+from suanli.kernel_models import KernelModel
+from suanli.kernels import Formats, formats_on
 from suanli.layout import Layout
-from suanli.models import Model, Profile
+from suanli.models import Model
 from suanli.operators import How
 from suanli.optimizer import OptimizerRule
 from suanli.parallelism import Axes, PipelineSchedule
 from suanli.precision import NumberFormat, Recipe
-from suanli.scenarios import Scenario
+from suanli.profiles import Profile
+from suanli.specs import Scenario
 from suanli.tensors import EXPERTS, Local
 
 SEVERITIES = ("error", "warning", "note")

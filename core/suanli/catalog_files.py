@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import attrs
 import cattrs
 
-from suanli import serialize
+from suanli import data_files, serialize
 from suanli.collectives import CollectiveModel, FabricEfficiency, Hierarchical
 from suanli.errors import CatalogError, clip
+from suanli.families import ModelPreset
 from suanli.hardware import Accelerator, System, register
-from suanli.kernels import Efficiency, KernelModel, Roofline
-from suanli.models import ModelPreset
+from suanli.kernel_models import Efficiency, KernelModel, Roofline
 
 T = TypeVar("T")
 
@@ -97,12 +97,12 @@ def _read_catalog(found: tuple[tuple[Any, Any], ...]) -> CatalogFile:
 
 def _read(file: Traversable) -> dict[str, Any]:
     if isinstance(file, Path):
-        return serialize.read_data(file, CatalogError)
+        return data_files.read_data(file, CatalogError)
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise CatalogError([f"cannot be read: {clip(str(exc))}"]) from None
-    return serialize.parse_data(text, json_text=False, where="", error=CatalogError)
+    return data_files.parse_data(text, json_text=False, where="", error=CatalogError)
 
 
 def _entries(tables: list[tuple[str, int, Any]], cls: type[T], kind: str, faults: list[str]) -> tuple[T, ...]:

@@ -13,16 +13,16 @@ import attrs
 
 from suanli.catalog_files import CatalogFile, read_catalog
 from suanli.collectives import CollectiveModel
-from suanli.errors import CatalogError, PluginError, SuanliError, UnknownNameError
+from suanli.errors import CatalogError, PluginError, SuanliError, UnknownNameError, show
+from suanli.families import ModelFamily, ModelPreset
 from suanli.hardware import TYPICAL_SUSTAINED_RATIO, Accelerator, System
-from suanli.kernels import KernelModel
-from suanli.models import Known, ModelFamily, ModelPreset, Profile
+from suanli.kernel_models import KernelModel
 from suanli.optimizer import OptimizerRule
 from suanli.parallelism import Axes, ParallelismRule, PipelineSchedule
 from suanli.plugins import Plugins, Provider
 from suanli.precision import NumberFormat, Recipe
+from suanli.profiles import Known, Profile
 from suanli.rulebook import Rule
-from suanli.serialize import show
 from suanli.stages import Stage
 
 T = TypeVar("T")

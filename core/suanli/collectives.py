@@ -7,14 +7,14 @@ so its placement on the tiers of a system is known: ranks inside a node use the 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs.validators import and_, ge, gt, le
 
-from suanli.errors import InvalidInputError, SuanliError, UnknownNameError
+from suanli.errors import SuanliError
 from suanli.formulas import fact, formula, tracing
-from suanli.numeric import Number, all_true, any_true, doublings, floor, is_scalar, maximum, minimum, power, sqrt, where
+from suanli.numeric import Number, doublings, floor, is_scalar, maximum, minimum, power, sqrt, where
 from suanli.serialize import Seconds
 
 if TYPE_CHECKING:
@@ -254,28 +254,3 @@ def _bandwidth(system: System, tier: Tier, operation: str, reached: Number, insi
     if operation == "p2p":
         return each
     return minimum(whole, each * maximum(reached / inside - 1.0, 1.0))
-
-
-def ask(system: System, operation: str, *, bytes: Any, ranks: Any, stride: Any) -> Any:
-    """Seconds of an exchange asked for by hand: arguments checked, arrays allowed, scalars give a float.
-
-    Raises:
-        UnknownNameError: For an operation that is none of ``OPERATIONS``.
-        InvalidInputError: Naming every argument out of range.
-    """
-    from suanli.kernels import as_number
-
-    if operation not in OPERATIONS:
-        raise UnknownNameError("collective", operation, OPERATIONS)
-    if system.exchanges is None:
-        raise SuanliError(f"{system.id} is not bound to a collective model; get it with suanli.system()")
-    size, group, apart = as_number(bytes), as_number(ranks), as_number(stride)
-    faults = []
-    for name, number, least in (("bytes", size, 0.0), ("ranks", group, 1.0), ("stride", apart, 1.0)):
-        if not all_true((number >= least) & (number < 1e30)):
-            faults.append(f"{name}: must be a finite number, at least {least:.0f}")
-    if system.reach is not None and not faults and any_true((group - 1.0) * apart + 1.0 > float(system.reach)):
-        faults.append(f"ranks: the network of {system.id} joins {system.reach} accelerators, the group needs more")
-    if faults:
-        raise InvalidInputError(faults, "collective")
-    return system.exchanges.time_s(operation, bytes=size, ranks=group, stride=apart, system=system)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
 
 
@@ -77,6 +78,30 @@ class NotThereYetError(SuanliError):
 def clip(text: str, limit: int = 80) -> str:
     """`text` cut to `limit` characters, so that no message grows with its input."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def show(value: object) -> str:
+    """A short rendering of an input value, for an error message; whatever its size."""
+    return clip(_brief(value, 4), 60)
+
+
+def _brief(value: object, depth: int) -> str:
+    """About the first 60 characters of a value's repr, written without walking the rest of it."""
+    if isinstance(value, str):
+        return repr(clip(value, 60))
+    if type(value) is int and abs(value) >= 10**60:
+        return "a whole number of more than 60 digits"
+    if isinstance(value, (dict, list, tuple)):
+        if not depth:
+            return "..."
+        if isinstance(value, dict):
+            inside = [f"{_brief(k, 0)}: {_brief(v, depth - 1)}" for k, v in itertools.islice(value.items(), 8)]
+        else:
+            inside = [_brief(v, depth - 1) for v in itertools.islice(value, 8)]
+        inside += ["..."] if len(value) > 8 else []
+        ends = "{}" if isinstance(value, dict) else "[]" if isinstance(value, list) else "()"
+        return ends[0] + ", ".join(inside) + ends[1]
+    return repr(value)
 
 
 def near(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:

@@ -14,13 +14,13 @@ import attrs
 import cattrs
 from attrs.validators import and_, ge, gt, in_, le, matches_re, max_len, optional
 
-from suanli import collectives, kernels, units
+from suanli import asking, kernels, units
 from suanli.collectives import CollectiveModel
-from suanli.errors import SuanliError
+from suanli.errors import SuanliError, show
 from suanli.formulas import fact, tracing
-from suanli.kernels import KernelModel
+from suanli.kernel_models import KernelModel
 from suanli.precision import NumberFormat
-from suanli.serialize import Bytes, BytesPerSecond, Count, Hertz, Seconds, Watts, show
+from suanli.serialize import Bytes, BytesPerSecond, Count, Hertz, Seconds, Watts
 
 NAME = and_(max_len(80), matches_re(r"[a-z0-9][a-z0-9._+-]*"))
 """What a catalog name looks like: lower case, digits, and ``. _ + -``."""
@@ -191,7 +191,7 @@ class Accelerator:
 
     def gemm_s(self, *, m: Any, n: Any, k: Any, precision: str = "bf16") -> Any:
         """Seconds of C[m, n] = A[m, k] B[k, n]; arguments may be arrays."""
-        return kernels.ask(self, kernels.gemm, precision, m=m, n=n, k=k)
+        return asking.ask_kernel(self, kernels.gemm, precision, m=m, n=n, k=k)
 
     def attention_s(
         self,
@@ -211,7 +211,9 @@ class Accelerator:
         `kv_tokens` are the tokens attended to, the queries included; `window` 0 is none.
         """
         shape = {"batch": batch, "query": query, "kv_tokens": kv_tokens, "heads": heads, "kv_heads": kv_heads}
-        return kernels.ask(self, kernels.attention, precision, phase=phase, head_dim=head_dim, window=window, **shape)
+        return asking.ask_kernel(
+            self, kernels.attention, precision, phase=phase, head_dim=head_dim, window=window, **shape
+        )
 
     def mla_s(
         self,
@@ -229,7 +231,7 @@ class Accelerator:
         """Seconds of one layer's multi-head latent attention core; absorbed in ``"decode"``; arrays allowed."""
         shape = {"batch": batch, "query": query, "kv_tokens": kv_tokens, "heads": heads}
         latent = {"kv_lora_rank": kv_lora_rank, "rope_dim": rope_dim, "head_dim": head_dim}
-        return kernels.ask(self, kernels.latent_attention, precision, phase=phase, **shape, **latent)
+        return asking.ask_kernel(self, kernels.latent_attention, precision, phase=phase, **shape, **latent)
 
     def moe_s(
         self,
@@ -250,7 +252,7 @@ class Accelerator:
         """
         shape = {"tokens": tokens, "hidden": hidden, "intermediate": intermediate, "experts": experts}
         split = {"top_k": top_k, "tensor": tensor, "expert": expert, "imbalance": imbalance}
-        return kernels.ask(self, kernels.experts, precision, **shape, **split)
+        return asking.ask_kernel(self, kernels.experts, precision, **shape, **split)
 
 
 @attrs.frozen(kw_only=True)
@@ -350,7 +352,7 @@ class System:
             ranks: Accelerators in the group.
             stride: Distance between neighbours of the group, in ranks.
         """
-        return collectives.ask(self, operation, bytes=bytes, ranks=ranks, stride=stride)
+        return asking.ask_collective(self, operation, bytes=bytes, ranks=ranks, stride=stride)
 
 
 def register(converter: cattrs.Converter) -> None:

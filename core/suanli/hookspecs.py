@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from suanli.case import Case, Problem
     from suanli.catalogs import Catalog
     from suanli.collectives import CollectiveModel
+    from suanli.families import ModelFamily, ModelPreset
     from suanli.hardware import Accelerator, System
-    from suanli.kernels import KernelModel
-    from suanli.models import ModelFamily, ModelPreset, Profile
+    from suanli.kernel_models import KernelModel
     from suanli.optimizer import OptimizerRule
     from suanli.parallelism import ParallelismRule, PipelineSchedule
     from suanli.precision import NumberFormat, Recipe
+    from suanli.profiles import Profile
     from suanli.rulebook import Rule
     from suanli.stages import Stage
 

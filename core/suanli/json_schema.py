@@ -13,8 +13,8 @@ import attrs
 from suanli import report
 from suanli.layout import Layout
 from suanli.report import SCHEMA_VERSION, MemoryParts, Report
-from suanli.scenarios import EXACTLY_ONE, MOST_CHOICES, SECTIONS, Scenario
 from suanli.serialize import DIMENSIONS
+from suanli.specs import EXACTLY_ONE, MOST_CHOICES, SECTIONS, Scenario
 from suanli.workload import KINDS, Pretrain
 
 Schema = dict[str, Any]

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import attrs
-import cattrs
 from attrs.validators import instance_of
 
-from suanli import serialize
-from suanli.errors import ModelConfigError, NotThereYetError, SuanliError, UnknownNameError
+from suanli.errors import SuanliError, UnknownNameError, show
 from suanli.formulas import formula
 from suanli.numeric import Number
 from suanli.operators import How, Operator, cache_tokens
-from suanli.precision import NumberFormat
+from suanli.profiles import Known, exact_profile
 from suanli.tensors import KV_SEQUENCE, Local, Parameter, Tensor
 
 
@@ -106,66 +104,6 @@ class ParameterCount:
     def total(self) -> int:
         """Their sum."""
         return sum(count for _, count in self.groups)
-
-
-@attrs.frozen(kw_only=True)
-class Profile:
-    """How an implementation runs the operators: what it fuses, keeps and overlaps by default.
-
-    Attributes:
-        name: Such as ``"megatron"``.
-        kind: ``"training"`` or ``"serving"``.
-        attention: Its default attention, ``"flash"`` or ``"eager"``.
-        fused: Whether residuals and rotations are folded into their neighbours' passes.
-        passes: Passes over memory an elementwise step takes, next to one fused kernel.
-        layer_overhead_s: Host time a layer costs on each pass that no kernel hides.
-        overlap: Whether exchanges that can hide behind computation do.
-        sequence_parallel: Whether it divides the sequence where tensor parallelism does not divide.
-        memory_fraction: Serving: share of memory it takes for weights and cache.
-        overhead_ratio: Training: time no kernel and no exchange explains (launches, stragglers, input), as a
-            share of the kernels' time; 0 is ideal.
-        step_overhead_s: Host time a step costs that no kernel hides.
-        activations: Whether its saved activations are modelled exactly.
-        aliases: Other names people use.
-        source: The document its behaviour is described in.
-    """
-
-    name: str
-    kind: str
-    attention: str = "flash"
-    fused: bool = False
-    passes: float = 1.0
-    layer_overhead_s: float = 0.0
-    overlap: bool = True
-    sequence_parallel: bool = True
-    memory_fraction: float = 1.0
-    overhead_ratio: float = 0.0
-    step_overhead_s: float = 0.0
-    activations: bool = True
-    aliases: tuple[str, ...] = ()
-    source: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class Known:
-    """What a model asks the catalog it came from: number formats and profiles."""
-
-    formats: tuple[NumberFormat, ...] = ()
-    profiles: tuple[Profile, ...] = ()
-
-    def format(self, name: str) -> NumberFormat:
-        """The number format of a name or alias."""
-        for known in self.formats:
-            if name == known.name or name in known.aliases:
-                return known
-        raise UnknownNameError("precision", name, (f.name for f in self.formats))
-
-    def profile(self, name: str) -> Profile:
-        """The profile of a name or alias."""
-        for known in self.profiles:
-            if name == known.name or name in known.aliases:
-                return known
-        raise UnknownNameError("profile", name, (p.name for p in self.profiles))
 
 
 @attrs.frozen(kw_only=True)
@@ -301,11 +239,11 @@ class Model:
         """
         _positive(batch=batch, sequence=sequence)
         if isinstance(layer, bool) or not isinstance(layer, int) or not 0 <= layer < len(self.layers):
-            raise SuanliError(f"layer {serialize.show(layer)} is outside 0..{len(self.layers) - 1} of {self.name}")
+            raise SuanliError(f"layer {show(layer)} is outside 0..{len(self.layers) - 1} of {self.name}")
         if attention not in ("flash", "eager"):
             raise UnknownNameError("attention", attention, ("flash", "eager"))
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout <= 1.0:
-            raise SuanliError(f"dropout must be a number from 0 to 1, got {serialize.show(dropout)}")
+            raise SuanliError(f"dropout must be a number from 0 to 1, got {show(dropout)}")
         fused = exact_profile(self.known.profile(profile)).fused
         how = How(attention=attention, dropout=dropout, fused=fused)
         at = Local(
@@ -328,13 +266,6 @@ def kept_bytes(at: Local, tensors: Iterable[Tensor]) -> Number:
     return total
 
 
-def exact_profile(profile: Profile) -> Profile:
-    """`profile`, refused where what it keeps is not modelled yet."""
-    if not profile.activations:
-        raise NotThereYetError(f"the saved activations of profile {profile.name!r}", "use 'megatron' or 'fused'")
-    return profile
-
-
 MOST = 10**18
 """No size a model is asked about is larger."""
 
@@ -347,126 +278,4 @@ def _one_more(value: Any) -> Any:
 def _positive(**values: Any) -> None:
     bad = [k for k, v in values.items() if isinstance(v, bool) or not isinstance(v, int) or not 1 <= v <= MOST]
     if bad:
-        raise SuanliError(
-            "; ".join(f"{k} must be a whole number in range, got {serialize.show(values[k])}" for k in bad)
-        )
-
-
-@attrs.frozen(kw_only=True)
-class ModelFamily:
-    """An architecture: its fields come from a configuration, its methods arrange operators.
-
-    A field's metadata may carry ``config``, the keys it has in a ``config.json``, first match first;
-    a field without is read under its own name.
-    Class attributes name the family and the ``model_type`` values it answers to.
-    """
-
-    family: ClassVar[str] = ""
-    model_types: ClassVar[tuple[str, ...]] = ()
-    source: ClassVar[str] = ""
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], where: str = "config", *, own_names: bool = False) -> Self:
-        """An instance from the keys of a ``config.json``; unknown keys are the trainer's business and ignored.
-
-        Args:
-            config: The keys and their values.
-            where: The file they are from.
-            own_names: Whether faults are told with the names of the fields instead of the configuration's keys.
-
-        Raises:
-            ModelConfigError: Naming every key that is missing or out of range.
-        """
-        given: dict[str, Any] = {}
-        names: dict[str, str] = {}
-        for field in attrs.fields(cls):
-            keys = field.metadata.get("config", (field.name,))
-            key = next((k for k in keys if k in config), None)
-            names[field.name] = field.name if own_names else key or keys[0]
-            if key is not None and (config[key] is not None or field.metadata.get("null", False)):
-                given[field.name] = config[key]
-        faults = []
-        try:
-            made = _converter().structure(given, cls)
-        except Exception as exc:
-            faults = serialize.explain_faults(exc, cls)
-            raise ModelConfigError([_renamed(f, names) for f in faults], where) from None
-        faults = [*made.check()]
-        if faults:
-            raise ModelConfigError([_renamed(f, names) for f in faults], where)
-        return made
-
-    def check(self) -> Iterable[str]:
-        """What is wrong with the fields together, each as ``"field: what is wrong"``."""
-        return ()
-
-    def embedding(self) -> Block:
-        """The block before the layers."""
-        raise SuanliError(f"family {self.family!r} does not define embedding")
-
-    def decoder(self, layer: int) -> Block:
-        """The block of one layer."""
-        raise SuanliError(f"family {self.family!r} does not define decoder")
-
-    def head(self) -> Block:
-        """The block after the layers."""
-        raise SuanliError(f"family {self.family!r} does not define head")
-
-    def depth(self) -> int:
-        """How many layers there are."""
-        raise SuanliError(f"family {self.family!r} does not define depth")
-
-    def context(self) -> int | None:
-        """The longest sequence it was made for, where stated."""
-        return None
-
-    def model(self, name: str, *, source: str = "", notes: tuple[str, ...] = (), known: Known | None = None) -> Model:
-        """The model the fields describe."""
-        return Model(
-            name=name,
-            family=self.family,
-            embedding=self.embedding(),
-            layers=tuple(self.decoder(i) for i in range(self.depth())),
-            head=self.head(),
-            context=self.context(),
-            notes=notes,
-            source=source or self.source,
-            known=known or Known(),
-        )
-
-
-_CONVERTERS: list[cattrs.Converter] = []
-
-
-def _converter() -> cattrs.Converter:
-    if not _CONVERTERS:
-        _CONVERTERS.append(serialize.make_converter())
-    return _CONVERTERS[0]
-
-
-def _renamed(fault: str, names: Mapping[str, str]) -> str:
-    """A fault told with the configuration's own keys."""
-    head, colon, tail = fault.partition(": ")
-    field, bracket, index = head.partition("[")
-    if colon and field in names:
-        return f"{names[field]}{bracket}{index}: {tail}"
-    for field, key in names.items():
-        fault = fault.replace(f"'{field}'", f"'{key}'")
-    return fault
-
-
-@attrs.frozen(kw_only=True)
-class ModelPreset:
-    """A named configuration.
-
-    Attributes:
-        name: Such as ``"llama-65b"``.
-        aliases: Other names people type.
-        config: As its ``config.json`` has it.
-        source: Where it is published.
-    """
-
-    name: str
-    aliases: tuple[str, ...] = ()
-    config: Mapping[str, Any] = attrs.field(eq=False)
-    source: str
+        raise SuanliError("; ".join(f"{k} must be a whole number in range, got {show(values[k])}" for k in bad))

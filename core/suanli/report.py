@@ -11,7 +11,7 @@ import attrs
 
 from suanli import serialize
 from suanli.case import Origin, Problem
-from suanli.errors import InvalidInputError, SuanliError
+from suanli.errors import InvalidInputError, SuanliError, show
 from suanli.formulas import Derivation
 from suanli.layout import Layout
 
@@ -248,7 +248,7 @@ class Report:
         copy = dict(data)
         for name in ("layout", "memory"):
             if not isinstance(copy.get(name), Mapping):
-                raise InvalidInputError([f"{name}: expected a table, got {serialize.show(copy.get(name))}"], "report")
+                raise InvalidInputError([f"{name}: expected a table, got {show(copy.get(name))}"], "report")
         layout = dict(copy["layout"])
         known = {f.name for f in attrs.fields(Layout)}
         extra = [[k, layout.pop(k)] for k in list(layout) if k not in known]
@@ -311,7 +311,7 @@ def _report_converter() -> Any:
 
 
 def _refuse(value: Any) -> Any:
-    raise TypeError(f"expected a table, got {serialize.show(value)}")
+    raise TypeError(f"expected a table, got {show(value)}")
 
 
 def _plain(value: Any) -> Any:

@@ -8,16 +8,17 @@ from typing import Any, TypeVar
 
 import attrs
 
-from suanli import serialize
+from suanli import data_files
 from suanli.case import Case, Origin, Problem, product_formats
 from suanli.catalogs import Catalog
-from suanli.errors import InvalidInputError, ModelConfigError, NotThereYetError, ScenarioError, SuanliError, clip
+from suanli.errors import InvalidInputError, ModelConfigError, NotThereYetError, ScenarioError, SuanliError, clip, show
+from suanli.families import ModelPreset
 from suanli.hardware import Accelerator, System
 from suanli.layout import Layout
-from suanli.models import Model, ModelPreset
+from suanli.models import Model
 from suanli.operators import How
 from suanli.precision import Recipe
-from suanli.scenarios import Scenario
+from suanli.specs import Scenario
 
 T = TypeVar("T")
 
@@ -50,11 +51,11 @@ def find_model(catalog: Catalog, asked: Any, cache: dict[str, Model] | None = No
             file = path / "config.json" if path.is_dir() else path
         except (OSError, ValueError) as exc:
             raise ModelConfigError([f"cannot read {clip(str(path), 200)}: {exc}"]) from None
-        config = serialize.read_data(file, ModelConfigError)
+        config = data_files.read_data(file, ModelConfigError)
         name = file.parent.name if file.name == "config.json" and file.parent.name else file.stem
         return _built(catalog, config, name, clip(str(file), 200))
     if not isinstance(asked, str):
-        raise SuanliError(f"a model is a name, a path or a config table; got {serialize.show(asked)}")
+        raise SuanliError(f"a model is a name, a path or a config table; got {show(asked)}")
     entry = catalog.entry("model", asked)
     if cache is not None and entry.name in cache:
         return cache[entry.name]
@@ -77,7 +78,7 @@ def _built(catalog: Catalog, config: Mapping[str, Any], name: str, where: str, s
     family = catalog.family_of(kind)
     if family is None:
         known = ", ".join(t for e in catalog.entries("model family") for t in e.value.model_types)
-        raise ModelConfigError([f"model_type: {serialize.show(kind)} is not known; known: {known}"], where)
+        raise ModelConfigError([f"model_type: {show(kind)} is not known; known: {known}"], where)
     return family.from_config(config, where).model(clip(name), source=source, known=catalog.known)
 
 

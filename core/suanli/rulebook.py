@@ -9,8 +9,7 @@ from typing import Any
 
 import attrs
 
-from suanli.errors import InvalidInputError, near
-from suanli.serialize import show
+from suanli.errors import InvalidInputError, near, show
 
 
 @attrs.frozen(kw_only=True)

@@ -10,13 +10,9 @@ A field typed with one of the quantity types below also takes a string with a un
 from __future__ import annotations
 
 import functools
-import itertools
-import json
 import math
 import re
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import attrs
@@ -24,7 +20,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from suanli import units
-from suanli.errors import InvalidInputError, clip, near
+from suanli.errors import InvalidInputError, near, show
 
 T = TypeVar("T")
 
@@ -52,12 +48,6 @@ DIMENSIONS: dict[Any, str] = {
 }
 """The dimension, in the words of :mod:`suanli.units`, of each quantity type."""
 
-MAX_FILE_BYTES = 4_000_000
-"""A scenario, catalog or configuration larger than this is refused unread."""
-
-MAX_DEPTH = 40
-"""Tables nested deeper than this are refused."""
-
 
 def _quantity(dimension: str) -> Any:
     def structure(value: Any, _: Any) -> Any:
@@ -84,30 +74,6 @@ _EXAMPLES = {
     "ratio": '"45%"',
     "currency": "2.5",
 }
-
-
-def show(value: object) -> str:
-    """A short rendering of an input value, for an error message; whatever its size."""
-    return clip(_brief(value, 4), 60)
-
-
-def _brief(value: object, depth: int) -> str:
-    """About the first 60 characters of a value's repr, written without walking the rest of it."""
-    if isinstance(value, str):
-        return repr(clip(value, 60))
-    if type(value) is int and abs(value) >= 10**60:
-        return "a whole number of more than 60 digits"
-    if isinstance(value, (dict, list, tuple)):
-        if not depth:
-            return "..."
-        if isinstance(value, dict):
-            inside = [f"{_brief(k, 0)}: {_brief(v, depth - 1)}" for k, v in itertools.islice(value.items(), 8)]
-        else:
-            inside = [_brief(v, depth - 1) for v in itertools.islice(value, 8)]
-        inside += ["..."] if len(value) > 8 else []
-        ends = "{}" if isinstance(value, dict) else "[]" if isinstance(value, list) else "()"
-        return ends[0] + ", ".join(inside) + ends[1]
-    return repr(value)
 
 
 def _integer(value: Any, _: Any) -> int:
@@ -328,69 +294,3 @@ def unknown_key(key: object, known: list[str]) -> str:
     close = near(str(key), known)
     meant = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"known: {', '.join(sorted(known))}"
     return f"unknown key {show(key)}; {meant}"
-
-
-def read_data(path: Path, error: type[InvalidInputError] = InvalidInputError) -> dict[str, Any]:
-    """The table in a TOML or JSON file.
-
-    Raises:
-        InvalidInputError: (or `error`) where the file is missing, larger than MAX_FILE_BYTES, nested deeper
-            than MAX_DEPTH, not UTF-8, malformed, or not a table.
-    """
-    name = clip(str(path), 200)
-    try:
-        size = path.stat().st_size
-        if path.is_dir():
-            raise error([f"{name} is a folder; give a file"])
-        if size > MAX_FILE_BYTES:
-            raise error([f"file of {size} bytes; the limit is {MAX_FILE_BYTES}"], name)
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as exc:
-        raise error([f"not UTF-8 text (byte {exc.start})"], name) from None
-    except (OSError, ValueError) as exc:
-        if isinstance(exc, InvalidInputError):
-            raise
-        reason = getattr(exc, "strerror", None) or str(exc)
-        raise error([f"cannot read {name}: {reason}"]) from None
-    return parse_data(text, json_text=path.suffix.lower() == ".json", where=name, error=error)
-
-
-def parse_data(
-    text: str, *, json_text: bool, where: str, error: type[InvalidInputError] = InvalidInputError
-) -> dict[str, Any]:
-    """The table in a TOML or JSON text; raises as :func:`read_data` does."""
-    if not json_text and _DOTTED.search(text):
-        raise error([f"nested deeper than {MAX_DEPTH} tables"], where)
-    try:
-        data = json.loads(text, parse_constant=_no_constant) if json_text else tomllib.loads(text)
-    except RecursionError:
-        raise error([f"nested deeper than {MAX_DEPTH} tables"], where) from None
-    except ValueError as exc:
-        raise error([f"not valid {'JSON' if json_text else 'TOML'}: {clip(str(exc), 200)}"], where) from None
-    if not isinstance(data, dict):
-        raise error([f"expected a table at the top, got {show(data)}"], where)
-    if _depth(data) > MAX_DEPTH:
-        raise error([f"nested deeper than {MAX_DEPTH} tables"], where)
-    return data
-
-
-_DOTTED = re.compile(r"""(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*|"[^"\n]*"[ \t]*\.[ \t]*|'[^'\n]*'[ \t]*\.[ \t]*){64}""")
-"""Dotted keys far deeper than MAX_DEPTH, which tomllib would take quadratic time and memory over."""
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number JSON allows")
-
-
-def _depth(data: Any) -> int:
-    deepest, queue = 0, [(data, 1)]
-    while queue:
-        node, level = queue.pop()
-        deepest = max(deepest, level)
-        if level > MAX_DEPTH + 1:
-            break
-        if isinstance(node, dict):
-            queue.extend((v, level + 1) for v in node.values())
-        elif isinstance(node, list):
-            queue.extend((v, level + 1) for v in node)
-    return deepest

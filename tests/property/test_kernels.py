@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import suanli
-from suanli import kernels
+from suanli import asking, kernels
 from suanli.hardware import Accelerator
 from suanli.kernels import Kernel
 from suanli.testing import installed_plugins, make_plugin
@@ -141,7 +141,7 @@ def test_no_operation_beats_the_roofline(drawn: Asked) -> None:
     method, make, _, _ = KINDS[kind]
     seconds = getattr(device, method)(**shape, precision=precision)
     assert type(seconds) is float
-    formats = kernels._asked(device, precision)
+    formats = asking.formats_named(device, precision)
     plain = {k: v if k == "phase" else float(v) for k, v in shape.items()}
     kernel = make(**plain, formats=formats)
     assert kernel.flops > 0.0

@@ -12,8 +12,9 @@ import pytest
 
 import suanli
 from suanli import serialize
+from suanli.data_files import MAX_DEPTH, MAX_FILE_BYTES, parse_data, read_data
 from suanli.errors import InvalidInputError
-from suanli.serialize import MAX_DEPTH, MAX_FILE_BYTES, Bytes, Count, Seconds, parse_data, read_data, structure
+from suanli.serialize import Bytes, Count, Seconds, structure
 
 
 @attrs.frozen(kw_only=True)

@@ -12,11 +12,11 @@ from typing import Any
 import click
 
 import suanli
-from suanli import scenarios, serialize
+from suanli import data_files, scenarios
 from suanli.cli.command import Option, names_of
 from suanli.cli.fields import fields, given, option_names, read
 from suanli.errors import InvalidInputError, ScenarioError, SuanliError, UnknownNameError
-from suanli.scenarios import EXACTLY_ONE, Scenario
+from suanli.specs import EXACTLY_ONE, Scenario
 from suanli.workload import KINDS
 from suanli.workspace import default
 
@@ -161,7 +161,7 @@ def from_file(
         ScenarioError: Naming the file and every fault.
     """
     path = Path(file)
-    data = serialize.read_data(path, ScenarioError)
+    data = data_files.read_data(path, ScenarioError)
     names: Told = {}
     if parameters is not None:
         flags = option_names()

@@ -14,7 +14,7 @@ from suanli.cli.command import Command, names_of
 from suanli.cli.failures import ANSWERED, DOES_NOT_FIT
 from suanli.cli.fields import options
 from suanli.cli.render import write
-from suanli.scenarios import Scenario
+from suanli.specs import Scenario
 
 
 def answer(scenario: Scenario, names: Told, format: str) -> int:

@@ -15,8 +15,8 @@ from typing import Any
 import attrs
 
 from suanli.cli.command import Option, names_of
-from suanli.scenarios import LATER, SECTIONS
 from suanli.serialize import DIMENSIONS
+from suanli.specs import LATER, SECTIONS
 from suanli.workload import KINDS
 
 POSITIONAL = {

@@ -12,7 +12,7 @@ from suanli.cli.amounts import amount
 from suanli.cli.blocks import Block, Table, Text
 from suanli.cli.fields import fields
 from suanli.report import Basis, Report
-from suanli.scenarios import Scenario
+from suanli.specs import Scenario
 
 ORIGINS = ("given", "chosen", "default", "by the recipe")
 

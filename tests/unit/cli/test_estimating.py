@@ -16,7 +16,7 @@ from suanli.cli import asking, report_view
 from suanli.cli.fields import POSITIONAL, fields, option_names, read
 from suanli.cli.main import cli
 from suanli.report import Basis
-from suanli.scenarios import SECTIONS
+from suanli.specs import SECTIONS
 from suanli.workload import KINDS
 
 TRAIN = ("train", "llama-65b", "--on", "dgx-a100", "-n", "2048", "--tokens", "1.4T", "--tensor", "8")

@@ -11,7 +11,7 @@ import pytest
 
 import suanli
 from suanli import report
-from suanli.scenarios import SECTIONS
+from suanli.specs import SECTIONS
 from suanli.workload import KINDS
 
 SCHEMA = suanli.schema()

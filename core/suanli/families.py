@@ -1,0 +1,134 @@
+"""Model families: architectures whose fields are read from a configuration, and named configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+import attrs
+import cattrs
+
+from suanli import serialize
+from suanli.errors import ModelConfigError, SuanliError
+from suanli.models import Block, Model
+from suanli.profiles import Known
+
+
+@attrs.frozen(kw_only=True)
+class ModelFamily:
+    """An architecture: its fields come from a configuration, its methods arrange operators.
+
+    A field's metadata may carry ``config``, the keys it has in a ``config.json``, first match first;
+    a field without is read under its own name.
+    Class attributes name the family and the ``model_type`` values it answers to.
+    """
+
+    family: ClassVar[str] = ""
+    model_types: ClassVar[tuple[str, ...]] = ()
+    source: ClassVar[str] = ""
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], where: str = "config", *, own_names: bool = False) -> Self:
+        """An instance from the keys of a ``config.json``; unknown keys are the trainer's business and ignored.
+
+        Args:
+            config: The keys and their values.
+            where: The file they are from.
+            own_names: Whether faults are told with the names of the fields instead of the configuration's keys.
+
+        Raises:
+            ModelConfigError: Naming every key that is missing or out of range.
+        """
+        given: dict[str, Any] = {}
+        names: dict[str, str] = {}
+        for field in attrs.fields(cls):
+            keys = field.metadata.get("config", (field.name,))
+            key = next((k for k in keys if k in config), None)
+            names[field.name] = field.name if own_names else key or keys[0]
+            if key is not None and (config[key] is not None or field.metadata.get("null", False)):
+                given[field.name] = config[key]
+        faults = []
+        try:
+            made = _converter().structure(given, cls)
+        except Exception as exc:
+            faults = serialize.explain_faults(exc, cls)
+            raise ModelConfigError([_renamed(f, names) for f in faults], where) from None
+        faults = [*made.check()]
+        if faults:
+            raise ModelConfigError([_renamed(f, names) for f in faults], where)
+        return made
+
+    def check(self) -> Iterable[str]:
+        """What is wrong with the fields together, each as ``"field: what is wrong"``."""
+        return ()
+
+    def embedding(self) -> Block:
+        """The block before the layers."""
+        raise SuanliError(f"family {self.family!r} does not define embedding")
+
+    def decoder(self, layer: int) -> Block:
+        """The block of one layer."""
+        raise SuanliError(f"family {self.family!r} does not define decoder")
+
+    def head(self) -> Block:
+        """The block after the layers."""
+        raise SuanliError(f"family {self.family!r} does not define head")
+
+    def depth(self) -> int:
+        """How many layers there are."""
+        raise SuanliError(f"family {self.family!r} does not define depth")
+
+    def context(self) -> int | None:
+        """The longest sequence it was made for, where stated."""
+        return None
+
+    def model(self, name: str, *, source: str = "", notes: tuple[str, ...] = (), known: Known | None = None) -> Model:
+        """The model the fields describe."""
+        return Model(
+            name=name,
+            family=self.family,
+            embedding=self.embedding(),
+            layers=tuple(self.decoder(i) for i in range(self.depth())),
+            head=self.head(),
+            context=self.context(),
+            notes=notes,
+            source=source or self.source,
+            known=known or Known(),
+        )
+
+
+_CONVERTERS: list[cattrs.Converter] = []
+
+
+def _converter() -> cattrs.Converter:
+    if not _CONVERTERS:
+        _CONVERTERS.append(serialize.make_converter())
+    return _CONVERTERS[0]
+
+
+def _renamed(fault: str, names: Mapping[str, str]) -> str:
+    """A fault told with the configuration's own keys."""
+    head, colon, tail = fault.partition(": ")
+    field, bracket, index = head.partition("[")
+    if colon and field in names:
+        return f"{names[field]}{bracket}{index}: {tail}"
+    for field, key in names.items():
+        fault = fault.replace(f"'{field}'", f"'{key}'")
+    return fault
+
+
+@attrs.frozen(kw_only=True)
+class ModelPreset:
+    """A named configuration.
+
+    Attributes:
+        name: Such as ``"llama-65b"``.
+        aliases: Other names people type.
+        config: As its ``config.json`` has it.
+        source: Where it is published.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    config: Mapping[str, Any] = attrs.field(eq=False)
+    source: str

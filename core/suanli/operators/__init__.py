@@ -1,0 +1,16 @@
+"""What a block is made of.
+
+An operator states its tensors, its parameters and the roles it reduces over,
+and derives from them its FLOPs, the kernels it launches and the tensors it keeps for the backward pass.
+Formulas live here once; an architecture only arranges operators.
+"""
+
+from __future__ import annotations
+
+from suanli.operators.attention import Attention
+from suanli.operators.base import How, Operator, cache_tokens
+from suanli.operators.experts import Experts
+from suanli.operators.linear import Embedding, Linear, Loss
+from suanli.operators.pointwise import Pointwise
+
+__all__ = ["Attention", "Embedding", "Experts", "How", "Linear", "Loss", "Operator", "Pointwise", "cache_tokens"]

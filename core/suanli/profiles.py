@@ -1,0 +1,75 @@
+"""Implementation profiles, and what else a model asks the catalog it came from."""
+
+from __future__ import annotations
+
+import attrs
+
+from suanli.errors import NotThereYetError, UnknownNameError
+from suanli.precision import NumberFormat
+
+
+@attrs.frozen(kw_only=True)
+class Profile:
+    """How an implementation runs the operators: what it fuses, keeps and overlaps by default.
+
+    Attributes:
+        name: Such as ``"megatron"``.
+        kind: ``"training"`` or ``"serving"``.
+        attention: Its default attention, ``"flash"`` or ``"eager"``.
+        fused: Whether residuals and rotations are folded into their neighbours' passes.
+        passes: Passes over memory an elementwise step takes, next to one fused kernel.
+        layer_overhead_s: Host time a layer costs on each pass that no kernel hides.
+        overlap: Whether exchanges that can hide behind computation do.
+        sequence_parallel: Whether it divides the sequence where tensor parallelism does not divide.
+        memory_fraction: Serving: share of memory it takes for weights and cache.
+        overhead_ratio: Training: time no kernel and no exchange explains (launches, stragglers, input), as a
+            share of the kernels' time; 0 is ideal.
+        step_overhead_s: Host time a step costs that no kernel hides.
+        activations: Whether its saved activations are modelled exactly.
+        aliases: Other names people use.
+        source: The document its behaviour is described in.
+    """
+
+    name: str
+    kind: str
+    attention: str = "flash"
+    fused: bool = False
+    passes: float = 1.0
+    layer_overhead_s: float = 0.0
+    overlap: bool = True
+    sequence_parallel: bool = True
+    memory_fraction: float = 1.0
+    overhead_ratio: float = 0.0
+    step_overhead_s: float = 0.0
+    activations: bool = True
+    aliases: tuple[str, ...] = ()
+    source: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Known:
+    """What a model asks the catalog it came from: number formats and profiles."""
+
+    formats: tuple[NumberFormat, ...] = ()
+    profiles: tuple[Profile, ...] = ()
+
+    def format(self, name: str) -> NumberFormat:
+        """The number format of a name or alias."""
+        for known in self.formats:
+            if name == known.name or name in known.aliases:
+                return known
+        raise UnknownNameError("precision", name, (f.name for f in self.formats))
+
+    def profile(self, name: str) -> Profile:
+        """The profile of a name or alias."""
+        for known in self.profiles:
+            if name == known.name or name in known.aliases:
+                return known
+        raise UnknownNameError("profile", name, (p.name for p in self.profiles))
+
+
+def exact_profile(profile: Profile) -> Profile:
+    """`profile`, refused where what it keeps is not modelled yet."""
+    if not profile.activations:
+        raise NotThereYetError(f"the saved activations of profile {profile.name!r}", "use 'megatron' or 'fused'")
+    return profile
