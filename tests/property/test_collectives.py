@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import suanli
-from suanli.collectives import OPERATIONS
+from suanli.collectives import OPERATIONS, ranks_inside
 from suanli.hardware import System
 from suanli.numeric import doublings
 from suanli.testing import installed_plugins, make_plugin
@@ -151,6 +151,14 @@ def test_a_group_past_the_network_is_refused() -> None:
         lone.collective_s("all_reduce", bytes=1, ranks=9)
     with pytest.raises(suanli.UnknownNameError, match="all_reduce"):
         lone.collective_s("all_redcue", bytes=1, ranks=2)
+
+
+@given(st.integers(1, 512), st.integers(1, 64), st.integers(1, 64))
+def test_ranks_inside_are_counted(ranks: int, stride: int, span: int) -> None:
+    """Members that share the first domain are a whole number: those whose place lies in it, and one at least."""
+    found = ranks_inside(ranks=float(ranks), stride=float(stride), span=float(span))
+    full = span // stride * stride  # a group that does not fill a domain evenly leaves the rest of it empty
+    assert found == max(1, sum(i * stride < full for i in range(ranks)))
 
 
 @given(st.integers(1, 1 << 40))

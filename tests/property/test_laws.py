@@ -323,3 +323,18 @@ def test_a_longer_answer_or_prompt_never_serves_faster(drawn: Drawn, factor: int
         after = run_one(resolved(longer), layout)
         assert before["serving.latency_s"] <= after["serving.latency_s"] * ROUNDING
         assert before["memory.kv_cache_bytes"] <= after["memory.kv_cache_bytes"] * ROUNDING
+
+
+@pytest.mark.parametrize("pipeline", [2, 4])
+def test_a_served_pipeline_hands_on(pipeline: int) -> None:
+    """One request passes every stage of an engine, and is handed on once at each boundary, as p2p takes."""
+    scenario = {
+        "model": {"name": "llama-7b"},
+        "system": {"name": "dgx-a100", "accelerators": pipeline},
+        "workload": {"kind": "serve", "prompt": 512, "output": 8, "batch": 1},
+    }
+    case = resolved(scenario)
+    one, many = (run_one(case, Layout(pipeline=p)) for p in (1, pipeline))
+    for figure, tokens in (("time.prefill_s", 512), ("time.decode_s", 1)):
+        each = case.system.collective_s("p2p", bytes=tokens * 4096 * 2, ranks=2, stride=1)
+        assert many[figure] - one[figure] == pytest.approx((pipeline - 1) * each, rel=1e-6)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -215,3 +216,22 @@ def test_a_width_that_does_not_divide_is_refused(width: int, tensor: int) -> Non
                 | {"expert_tensor": width, "expert": 1, "sequence_parallel": True},
             }
         )
+
+
+@given(cases(sts.configs()), st.sampled_from(("flash", "eager")))
+def test_backward_passes_do_twice_the_work(drawn: Drawn, attention: str) -> None:
+    """A product's gradient is two products; flash attention makes its scores again besides; nothing moves less."""
+    case, layout = resolved(drawn[0]), drawn[1]
+    at, how = at_rank(case, layout), attrs.evolve(case.how, attention=attention)
+
+    def work(kernels: Any, figure: str) -> Any:
+        return sum(getattr(k, figure) * k.launches for k in kernels)
+
+    for block, _ in case.model.parts:
+        for op in block.operators:
+            forward, backward = op.forward(at, how), op.backward(at, how)
+            flops = work(forward, "flops")
+            times = 2.5 if isinstance(op, suanli.Attention) and attention == "flash" else 2.0
+            assert work(backward, "flops") == pytest.approx(times * flops, rel=1e-12), op.name
+            if not isinstance(op, suanli.Loss):  # its gradient is written over what it kept
+                assert work(backward, "bytes") >= work(forward, "bytes"), op.name

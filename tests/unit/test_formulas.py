@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import suanli
-from suanli import Derivation, fact, formula, scaled, total, trace
+from suanli import Derivation, fact, formula, formulas, scaled, total, trace
 from suanli.formulas import Traced, derivation, tracing
 
 
@@ -178,6 +178,7 @@ def test_traces_nest_and_end() -> None:
     with pytest.raises(ZeroDivisionError), trace():
         1 / 0  # noqa: B018
     assert not tracing()
+    assert formulas._traces == 0
 
 
 def test_a_trace_is_its_thread_s_own() -> None:
