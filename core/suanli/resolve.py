@@ -306,6 +306,8 @@ def _workload(r: _Resolver, case: Case) -> None:
         case.tokens = given.tokens
         if given.tokens is not None:
             r.origins["workload.tokens"] = Origin(origin="given")
+        if given.kind == "finetune":
+            r.value("workload.method", given.method, "full")
     else:
         case.prompt = r.value("workload.prompt", given.prompt, PROMPT)
         case.output = r.value("workload.output", given.output, OUTPUT)
@@ -361,6 +363,8 @@ def complete(case: Case, layout: Layout) -> dict[str, Any]:
     data["system"] = {"name": case.system.id, "accelerators": case.system.accelerators}
     if case.training:
         data["workload"] |= {"sequence": case.sequence, "global_batch": case.global_batch}
+        if case.kind == "finetune":
+            data["workload"]["method"] = "full"
         data["optimizer"] = {"name": case.optimizer.name if case.optimizer else None}
     else:
         data["workload"] |= {"prompt": case.prompt, "output": case.output, "prefix_hit_ratio": case.prefix_hit_ratio}

@@ -45,8 +45,8 @@ class Finetune(Pretrain):
     """
 
     kind: ClassVar[str] = "finetune"
-    method: str = attrs.field(
-        default="full", validator=in_(("full",)), metadata={"help": "how weights are trained: full, every one"}
+    method: str | None = attrs.field(
+        default=None, validator=optional(in_(("full",))), metadata={"help": "how weights are trained: full, every one"}
     )
 
 

@@ -30,7 +30,6 @@ def test_a_scenario_is_its_dict(data: dict[str, Any]) -> None:
     assert suanli.scenario(plain) == made
     assert suanli.scenario(json.loads(json.dumps(plain))) == made
     given_fields = {k: {f: v for f, v in s.items() if v is not None} for k, s in data.items()}
-    plain["workload"] = {k: v for k, v in plain["workload"].items() if k != "method"}  # which has a default
     assert plain == given_fields
 
 
@@ -187,7 +186,5 @@ def test_origins_say_what_was_given(data: dict[str, Any]) -> None:
         if path == "workload.prefix_hit_ratio":
             continue
         assert (origin.origin == "given") == given, path
-    fields = [
-        f"{s}.{f}" for s, t in data.items() for f, v in t.items() if v is not None and f not in ("kind", "method")
-    ]
+    fields = [f"{s}.{f}" for s, t in data.items() for f, v in t.items() if v is not None and f != "kind"]
     assert set(fields) <= set(report.origins)
