@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -141,36 +142,36 @@ def from_table(table: dict[str, Any], cls: type[T]) -> T:
 
 
 def _kernel_models(entries: tuple[Efficiency, ...]) -> tuple[KernelModel, ...]:
-    groups: dict[tuple[str, str], list[Efficiency]] = {}
-    for entry in entries:
-        groups.setdefault((entry.generation, entry.accelerator), []).append(entry)
     return tuple(
-        Roofline(
-            name=f"roofline-{accelerator or generation}",
-            generations=(generation,) if generation and generation != FALLBACK and not accelerator else (),
-            accelerators=(accelerator,) if accelerator else (),
-            fallback=generation == FALLBACK,
-            rung="analytic" if generation == FALLBACK else "calibrated",
-            source="; ".join(dict.fromkeys(e.source for e in found)),
-            efficiencies=tuple(found),
-        )
-        for (generation, accelerator), found in groups.items()
+        Roofline(accelerators=own, efficiencies=found, **about)
+        for own, found, about in _grouped(entries, "roofline", "accelerator")
     )
 
 
 def _collective_models(entries: tuple[FabricEfficiency, ...]) -> tuple[CollectiveModel, ...]:
-    groups: dict[tuple[str, str], list[FabricEfficiency]] = {}
-    for entry in entries:
-        groups.setdefault((entry.generation, entry.system), []).append(entry)
     return tuple(
-        Hierarchical(
-            name=f"hierarchical-{system or generation}",
-            generations=(generation,) if generation and generation != FALLBACK and not system else (),
-            systems=(system,) if system else (),
-            fallback=generation == FALLBACK,
-            rung="analytic" if generation == FALLBACK else "calibrated",
-            source="; ".join(dict.fromkeys(e.source for e in found)),
-            fabrics=tuple(found),
-        )
-        for (generation, system), found in groups.items()
+        Hierarchical(systems=own, fabrics=found, **about)
+        for own, found, about in _grouped(entries, "hierarchical", "system")
     )
+
+
+def _grouped(
+    entries: tuple[T, ...], kind: str, own: str
+) -> Iterator[tuple[tuple[str, ...], tuple[T, ...], dict[str, Any]]]:
+    """Fitted entries by what they were measured on: the one thing named `own`, else a generation.
+
+    With each group: the name of that one thing, the entries, and what every model says of itself.
+    """
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for entry in entries:
+        groups.setdefault((entry.generation, getattr(entry, own)), []).append(entry)  # type: ignore[attr-defined]
+    for (generation, name), found in groups.items():
+        fallback = generation == FALLBACK
+        about = {
+            "name": f"{kind}-{name or generation}",
+            "generations": (generation,) if generation and not fallback and not name else (),
+            "fallback": fallback,
+            "rung": "analytic" if fallback else "calibrated",
+            "source": "; ".join(dict.fromkeys(e.source for e in found)),
+        }
+        yield (name,) if name else (), tuple(found), about

@@ -59,17 +59,12 @@ class Reporter:
 
     def _hide(self, case: Case, public: dict[str, Any]) -> None:
         """Take out the figures that are the accelerator's own, or give one away."""
-        for key in (
-            "throughput.peak_flops_per_s",
-            "throughput.mfu_ratio",
-            "throughput.hfu_ratio",
-            "memory.capacity_bytes",
-        ):
-            if public.get(key) is not None:
-                public[key] = None
-            if key in public or key.startswith("memory."):
-                said = f"{key} is not shown: the figures of {case.device.id} are confidential"
-                case.problems.append(Problem(code="confidential", severity="note", message=said, figure=key))
+        telling = ("throughput.peak_flops_per_s", "throughput.mfu_ratio", "throughput.hfu_ratio")
+        hidden = [key for key in telling if key in public]
+        public |= dict.fromkeys(hidden)
+        for key in (*hidden, "memory.capacity_bytes"):  # the last is left out where memory is told
+            said = f"{key} is not shown: the figures of {case.device.id} are confidential"
+            case.problems.append(Problem(code="confidential", severity="note", message=said, figure=key))
 
     def _memory(self, case: Case, values: Mapping[str, Any]) -> Memory:
         parts = {f.name: float(values.get(f"memory.{f.name}", 0.0)) for f in attrs.fields(MemoryParts)}

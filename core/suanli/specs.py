@@ -104,11 +104,6 @@ class LayoutSpec:
         found |= self.extra
         return {k: v if isinstance(v, tuple) else (v,) for k, v in found.items() if v is not None}
 
-    @property
-    def searches(self) -> bool:
-        """Whether some field is a list."""
-        return any(len(v) > 1 for v in self.given().values())
-
 
 @attrs.frozen(kw_only=True)
 class PrecisionSpec:

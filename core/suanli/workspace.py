@@ -30,6 +30,9 @@ from suanli.stages import Stage, Step, order, run_layout
 
 PATH = "SUANLI_PATH"
 
+MOST_WIDER = 2_000_000
+"""Layouts tried, at most, where none of those one would try first fits."""
+
 
 class Workspace:
     """Plugins, catalog and paths; everything the module functions do, in isolation.
@@ -132,7 +135,7 @@ class Workspace:
         return search(
             case,
             self._ordered(case.kind, detail=False),
-            lambda layout: self._answer(self._fresh(case), layout),
+            self._answering(case),
             given=given,
             wide=True,
             top=max(1, int(top)),
@@ -190,9 +193,14 @@ class Workspace:
     def _answer(self, case: Case, layout: Layout) -> Report:
         return self._reporter.report(case, layout, self._ordered(case.kind, detail=True))
 
-    def _fresh(self, case: Case) -> Case:
-        """A case whose notes do not run into another's."""
-        return attrs.evolve(case, origins=dict(case.origins), problems=list(case.problems))
+    def _answering(self, case: Case) -> Callable[[Layout], Report]:
+        """Reports of a case for layouts to come; the notes of one do not run into another's."""
+
+        def answer(layout: Layout) -> Report:
+            fresh = attrs.evolve(case, origins=dict(case.origins), problems=list(case.problems))
+            return self._answer(fresh, layout)
+
+        return answer
 
     def _ordered(self, kind: str, *, detail: bool) -> tuple[Step, ...]:
         with self._lock:
@@ -239,10 +247,10 @@ class Workspace:
             if wrong:
                 raise ScenarioError(wrong)
             return fixed
-        steps = self._ordered(case.kind, detail=False)
-        found = search(case, steps, lambda _: None, given=given, wide=False, top=1)  # type: ignore[arg-type, return-value]
+        steps, report = self._ordered(case.kind, detail=False), self._answering(case)
+        found = search(case, steps, report, given=given, wide=False, top=1)
         if not found.plans:
-            wider = search(case, steps, lambda _: None, given=given, wide=True, top=1, max_layouts=2_000_000)  # type: ignore[arg-type, return-value]
+            wider = search(case, steps, report, given=given, wide=True, top=1, max_layouts=MOST_WIDER)
             found = wider if wider.evaluated else found
         best = found.plans[0] if found.plans else found.closest
         if best is None:
@@ -266,27 +274,30 @@ class Workspace:
         plain["sequence_parallel"] = case.training and case.profile.sequence_parallel
         merged = plain | chosen
         merged.setdefault("expert_tensor", merged["tensor"] if merged["expert"] == 1 and case.has_experts else 1)
-        free = "data" if case.training else "replicas"
-        if free not in merged:
-            used = merged["tensor"] * merged["pipeline"] * merged["context"] * merged["attention_data"]
-            for field in self.axes():
-                used *= merged.get(field, 1)
-            merged[free] = max(1, case.system.accelerators // used)
+        self._fill_ranks(case, merged)
         for field in (*NUMERIC, *CATEGORICAL):
             case.origins.setdefault(f"layout.{field}", Origin(origin="default"))
-        extra = tuple((f, merged.pop(f)) for f in self.axes() if f in merged)
-        return Layout(**merged, extra=extra)
+        return self._laid_out(merged)
+
+    def _fill_ranks(self, case: Case, fields: dict[str, Any]) -> None:
+        """Give the ranks no other field takes to the data axis, or to replicas, unless that is given."""
+        free = "data" if case.training else "replicas"
+        if free not in fields:
+            used = 1
+            for field in ("tensor", "pipeline", "context", "attention_data", *self.axes()):
+                used *= fields.get(field, 1)
+            fields[free] = max(1, case.system.accelerators // used)
+
+    def _laid_out(self, fields: dict[str, Any]) -> Layout:
+        added = self.axes()
+        own = {f: v for f, v in fields.items() if f not in added}
+        return Layout(**own, extra=tuple((f, fields[f]) for f in added if f in fields))
 
     def _no_layout(self, case: Case, given: dict[str, tuple[Any, ...]]) -> list[str]:
         """Why no layout is legal: the faults of the simplest one that has what was given."""
-        simple: dict[str, Any] = {f: v[0] for f, v in given.items() if f in (*NUMERIC, *CATEGORICAL)}
-        free = "data" if case.training else "replicas"
-        if free not in simple:
-            used = 1
-            for f in ("tensor", "pipeline", "context", "attention_data"):
-                used *= simple.get(f, 1)
-            simple[free] = max(1, case.system.accelerators // used)
-        found = list(faults(case, Layout(**simple)))
+        simple = {f: v[0] for f, v in given.items()}
+        self._fill_ranks(case, simple)
+        found = list(faults(case, self._laid_out(simple)))
         where = f"{case.model.name} on {case.system.accelerators} x {case.device.id}"
         return found or [f"layout: no legal layout of {where} has what was given; leave more fields open"]
 
