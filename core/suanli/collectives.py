@@ -13,6 +13,7 @@ import attrs
 from attrs.validators import and_, ge, gt, le
 
 from suanli.errors import SuanliError
+from suanli.fits import Fit, TimeModel
 from suanli.formulas import fact, formula, tracing
 from suanli.numeric import Number, doublings, floor, is_scalar, maximum, minimum, power, sqrt, where
 from suanli.serialize import Seconds
@@ -77,11 +78,10 @@ _FRACTION = and_(gt(0.0), le(1.0))
 
 
 @attrs.frozen(kw_only=True)
-class FabricEfficiency:
+class FabricEfficiency(Fit):
     """What a kind of network sustains, fitted to measurements.
 
     Attributes:
-        generation: Of accelerators; ``"datasheet"`` for the fallback.
         system: Instead of a generation: the one system it was measured on.
         fabric: The tier's topology; ``"nic"`` for a tier beyond the node.
         bandwidth_ratio: Sustained share of the one-way bandwidth, 0 to 1.
@@ -89,16 +89,8 @@ class FabricEfficiency:
         crowding: How the share falls with ranks on a shared bus: (2 / ranks) to this power.
         launch_s: Of a collective.
         latency_s: Of one message.
-        band: Measured over predicted, 10th and 90th percentile, on rows not fitted.
-        rows: Rows fitted.
-        held_out_rows: Rows the error was taken on.
-        median_error: Median relative error on those.
-        p90_error: 90th percentile of it.
-        bias: Median of predicted over measured, less 1.
-        source: The measurements.
     """
 
-    generation: str = ""
     system: str = ""
     fabric: str
     bandwidth_ratio: float = attrs.field(validator=_FRACTION)
@@ -106,34 +98,17 @@ class FabricEfficiency:
     crowding: float = attrs.field(default=0.0, validator=ge(0.0))
     launch_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
     latency_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
-    band: tuple[float, ...] = ()
-    rows: int = 0
-    held_out_rows: int = 0
-    median_error: float | None = None
-    p90_error: float | None = None
-    bias: float | None = None
-    source: str
 
 
 @attrs.frozen(kw_only=True)
-class CollectiveModel:
+class CollectiveModel(TimeModel):
     """Says how long an exchange takes on the systems it serves; plugins derive from this.
 
     Attributes:
-        name: Unique among collective models.
-        generations: Accelerator generations it serves.
         systems: System ids it serves, before any generation's model.
-        fallback: Whether it serves every system no other model does.
-        rung: ``analytic`` or ``calibrated``.
-        source: The measurements or the theory it rests on.
     """
 
-    name: str
-    generations: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
-    fallback: bool = False
-    rung: str = "analytic"
-    source: str = ""
 
     def bind(self, fallback: CollectiveModel) -> CollectiveModel:
         """This model, with the catalog's fallback at hand for what it does not know."""
@@ -222,8 +197,7 @@ class Hierarchical(CollectiveModel):
 
     def band(self) -> tuple[float, float] | None:
         """The innermost fabric's band."""
-        found = next((f.band for f in self.fabrics if len(f.band) == 2), None)
-        return (found[0], found[1]) if found else None
+        return next((f.interval for f in self.fabrics if f.interval), None)
 
 
 def hops(operation: str, steps: Number) -> Number:

@@ -12,6 +12,7 @@ import attrs
 from attrs.validators import and_, ge, gt, le
 
 from suanli.errors import SuanliError
+from suanli.fits import Fit, TimeModel
 from suanli.formulas import fact, formula, scaled, tracing
 from suanli.kernels import Kernel
 from suanli.numeric import Number
@@ -49,40 +50,24 @@ _FRACTION = and_(gt(0.0), le(1.0))
 
 
 @attrs.frozen(kw_only=True)
-class Efficiency:
+class Efficiency(Fit):
     """What a generation sustains in one kind of kernel, fitted to measurements.
 
     Attributes:
-        generation: Of accelerators; ``"datasheet"`` for the fallback of those never measured.
         accelerator: Instead of a generation: the one accelerator it was measured on.
         kernel: One of ``KINDS``.
         precision: How matrix inputs are stored and multiplied.
         compute_ratio: Sustained share of the peak rate, 0 to 1.
         bandwidth_ratio: Sustained share of the memory bandwidth, 0 to 1.
         launch_s: Floor under the shortest kernel.
-        band: Measured over predicted, 10th and 90th percentile, on rows not fitted.
-        rows: Rows fitted.
-        held_out_rows: Rows the error was taken on.
-        median_error: Median relative error on those.
-        p90_error: 90th percentile of it.
-        bias: Median of predicted over measured, less 1.
-        source: The measurements.
     """
 
-    generation: str = ""
     accelerator: str = ""
     kernel: str
     precision: str
     compute_ratio: float = attrs.field(validator=_FRACTION)
     bandwidth_ratio: float = attrs.field(validator=_FRACTION)
     launch_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
-    band: tuple[float, ...] = ()
-    rows: int = 0
-    held_out_rows: int = 0
-    median_error: float | None = None
-    p90_error: float | None = None
-    bias: float | None = None
-    source: str
 
     def facts(self) -> tuple[float, float, float]:
         """The three fitted figures as facts a trace remembers."""
@@ -95,24 +80,14 @@ class Efficiency:
 
 
 @attrs.frozen(kw_only=True)
-class KernelModel:
+class KernelModel(TimeModel):
     """Says how long a kernel takes on the accelerators it serves; plugins derive from this.
 
     Attributes:
-        name: Unique among kernel models.
-        generations: Generations it serves.
         accelerators: Accelerator ids it serves, before any generation's model.
-        fallback: Whether it serves every accelerator no other model does.
-        rung: ``analytic`` or ``calibrated``.
-        source: The measurements or the theory it rests on.
     """
 
-    name: str
-    generations: tuple[str, ...] = ()
     accelerators: tuple[str, ...] = ()
-    fallback: bool = False
-    rung: str = "analytic"
-    source: str = ""
 
     def bind(self, fallback: KernelModel) -> KernelModel:
         """This model, with the catalog's fallback at hand for what it does not know."""
@@ -207,5 +182,4 @@ class Roofline(KernelModel):
 
     def band(self, kind: str, precision: str) -> tuple[float, float] | None:
         """The fitted entry's band."""
-        fitted = self.efficiency(kind, precision)
-        return (fitted.band[0], fitted.band[1]) if len(fitted.band) == 2 else None
+        return self.efficiency(kind, precision).interval
