@@ -160,8 +160,10 @@ if TYPE_CHECKING:
     from suanli.precision import Recipe as Recipe
     from suanli.profiles import Profile as Profile
     from suanli.report import Report as Report
+    from suanli.rule_inputs import Asked as Asked
     from suanli.rulebook import Answer as Answer
     from suanli.rulebook import Rule as Rule
+    from suanli.rulebook import UsualError as UsualError
     from suanli.specs import Scenario as Scenario
     from suanli.stages import Band as Band
     from suanli.stages import Stage as Stage
@@ -200,7 +202,8 @@ _HOMES: dict[str, str] = {
     "partial_sums role_sizes",
     "precision": "NumberFormat Recipe",
     "report": "Report",
-    "rulebook": "Answer Rule",
+    "rule_inputs": "Asked",
+    "rulebook": "Answer Rule UsualError",
     "specs": "Scenario",
     "layout_search": "Plan SearchResult",
     "stages": "Band Stage",

@@ -173,9 +173,19 @@ class Workspace:
         return derivation(shown[key], key)
 
     def rule(self, name: str, **inputs: Any) -> Answer:
-        """A rule of thumb's answer; raises UnknownNameError, or InvalidInputError naming every bad input."""
+        """A rule of thumb's answer, with the estimator's figure beside it where a model or system is named.
+
+        Args:
+            name: Of the rule.
+            **inputs: Its inputs; what it is not given is read from ``model``, ``system``, ``accelerator`` (names),
+                ``precision`` (a format) and ``sparse``, where they are given.
+
+        Raises:
+            UnknownNameError: For a rule nobody provides.
+            InvalidInputError: Naming every bad input.
+        """
         found: Rule = self._catalog.get("rule", name)
-        return found(**inputs)
+        return found.ask(self, inputs)
 
     def rules(self) -> tuple[Rule, ...]:
         """Every rule of thumb, sorted by name."""
