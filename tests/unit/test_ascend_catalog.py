@@ -196,15 +196,14 @@ def test_a_package_is_two_of_its_parts(package: str, part: str) -> None:
 
 @pytest.mark.parametrize(("packages", "parts"), COUNTED_TWICE)
 def test_a_machine_counted_both_ways_is_one_machine(packages: str, parts: str) -> None:
-    """The same node, power and host memory; twice the ranks, and a switched link shared by two."""
+    """The same node, power and host memory; twice the ranks, and a link shared by two."""
     sold, seen = suanli.system(packages), suanli.system(parts)
     assert seen.accelerators_per_node == 2 * sold.accelerators_per_node
     assert seen.power_per_node_w == sold.power_per_node_w
     assert seen.host_memory_bytes == sold.host_memory_bytes
     for ours, theirs in zip(seen.tiers, sold.tiers, strict=True):
         assert ours.span == (None if theirs.span is None else 2 * theirs.span)
-        share = 1.0 if ours.topology == "pcie" else 0.5  # crowding counts what shares a bus
-        assert ours.bandwidth_bytes_per_s == pytest.approx(share * theirs.bandwidth_bytes_per_s)
+        assert ours.bandwidth_bytes_per_s == pytest.approx(0.5 * theirs.bandwidth_bytes_per_s)
     assert parts in sold.note
 
 
