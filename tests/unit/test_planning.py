@@ -208,9 +208,10 @@ def test_what_fits_nowhere_says_so() -> None:
 
 
 def test_a_figure_of_a_plan_can_be_explained(month: suanli.TrainingPlan) -> None:
-    """A plan's report explains itself as any other."""
+    """A plan's report explains itself as any other, and its scenario gives it again."""
     report = month.options[0].report
     assert report is not None
+    assert suanli.estimate(report.scenario).run == report.run
     assert report.explain("run.duration_s").value == report.figure("run.duration_s")
 
 

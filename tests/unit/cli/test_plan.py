@@ -138,6 +138,14 @@ def test_fields_are_options_and_settings(run):
     assert set(option_names(("pretrain", "finetune")).values()) <= known
 
 
+def test_several_systems_in_one_option(run):
+    """--on a,b is --on a --on b."""
+    one, two = (
+        run("plan", "--compute", "1P", *on).stdout for on in (("--on", "a100,h100"), ("--on", "a100", "--on", "h100"))
+    )
+    assert one == two
+
+
 def test_top_shortens_the_table_only(run):
     """--top N shows N options, says how many there are, and leaves JSON whole."""
     said = run("plan", "--compute", "1P", "--top", "3", columns=100).stdout
