@@ -277,6 +277,12 @@ class Report:
 
         return suanli.explain(self, figure)
 
+    def export(self, name: str) -> str | bytes:
+        """The report as an exporter writes it, such as ``"html"``; see :meth:`suanli.Workspace.export`."""
+        import suanli
+
+        return suanli.export(self, name)
+
     def figure(self, key: str) -> Any:
         """A figure by its dotted key, such as ``"memory.total_bytes"``."""
         section, _, name = key.partition(".")

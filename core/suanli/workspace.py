@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
+from suanli import exporters, scenarios
 from suanli import plugins as plugin_loader
-from suanli import scenarios
 from suanli.case import Case, Origin
 from suanli.catalogs import Catalog
 from suanli.errors import InvalidInputError, ScenarioError, SuanliError, UnknownNameError, show
@@ -182,6 +182,24 @@ class Workspace:
                 raise SuanliError(f"figure {figure!r} {said}")
             raise UnknownNameError("figure", figure, shown)
         return derivation(shown[key], key)
+
+    def export(self, asked: Report | Scenario | Mapping[str, Any], name: str) -> str | bytes:
+        """A report as an exporter writes it: a page, a launch script.
+
+        Args:
+            asked: A report, or a scenario to estimate.
+            name: Of the exporter; ``suanli list exporters`` has them.
+
+        Raises:
+            UnknownNameError: For an exporter nobody provides, with near matches.
+            SuanliError: Where it writes no reports on workloads of that kind.
+            PluginError: Where it fails.
+        """
+        if isinstance(asked, Report):
+            return exporters.export(self._catalog, asked, name)
+        scenario = self.scenario(asked)
+        exporters.exporter_for(self._catalog, name, scenario.workload.kind)
+        return exporters.export(self._catalog, self.estimate(scenario), name)
 
     def rule(self, name: str, **inputs: Any) -> Answer:
         """A rule of thumb's answer, with the estimator's figure beside it where a model or system is named.
