@@ -118,7 +118,7 @@ class Roofline(KernelModel):
 
     efficiencies: tuple[Efficiency, ...]
     rest: Roofline | None = None
-    cap: float = 1.0
+    cap: float = attrs.field(default=1.0, repr=False)  # an accelerator's own figure, which may be confidential
 
     def under_load(self, sustained_ratio: float) -> KernelModel:
         """This model with every compute ratio capped at what power allows."""
@@ -167,7 +167,8 @@ class Roofline(KernelModel):
             ratios = fitted.facts()
             if self.cap < ratios[0]:
                 source = accelerator.source_of("sustained_ratio")
-                capped = fact(self.cap, f"{accelerator.id}.sustained_ratio", "ratio", source)
+                named, hidden = f"{accelerator.id}.sustained_ratio", accelerator.confidential
+                capped = fact(self.cap, named, "ratio", source, hidden)
                 ratios = (capped, ratios[1], ratios[2])
         each = roofline_s(
             flops=kernel.flops,

@@ -19,6 +19,7 @@ from suanli.models import Model
 from suanli.operators import How
 from suanli.precision import Recipe
 from suanli.prices import USUAL_CURRENCY
+from suanli.secrecy import hides_reserve
 from suanli.specs import Scenario
 from suanli.updates import own_state_formats
 
@@ -435,7 +436,7 @@ def complete(case: Case, layout: Layout) -> dict[str, Any]:
     if not case.training:
         data["implementation"]["memory_fraction"] = case.memory_fraction
     data["assumptions"] = {
-        "reserve": case.reserve_bytes,
+        "reserve": None if hides_reserve(case) else case.reserve_bytes,
         "price_per_hour": case.price_per_hour,
         "electricity_price": case.electricity_price,
         "currency": case.currency,

@@ -120,7 +120,7 @@ def test_a_sound_folder_conforms(tmp_path: Path) -> None:
         ({"siblings": ["acme-two"]}, "references_resolve", "acme-two"),
         ({"default_system": "acme-pot"}, "references_resolve", "acme-pod"),
         ({"source": {"note": "x"}}, "sources_cover_the_figures", "source.peak"),
-        ({"source": {"all": " "}}, "catalog_takes_everything", "every source is a text"),
+        ({"source": {"all": " "}}, "catalog_takes_everything", "source.all: expected a text"),
         ({"aliases": ["acme-one"]}, "catalog_takes_everything", "acme-one"),
         ({"aliases": ["Acme 1"]}, "name_is_well_formed", "Acme 1"),
     ],
