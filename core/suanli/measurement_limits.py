@@ -105,7 +105,7 @@ def impossible(
             found.append(f"{where}: {said}; {_too_fast(one.time_s, bound)}")
         elif one.time_s > SLOW * (bound.cold_s + FLOOR_S):
             times = one.time_s / (bound.cold_s + FLOOR_S)
-            said = f"{one.time_s:.3g} s is {times:,.0f} times slower than {bound.by} and a launch need"
+            said = f"{one.time_s:.3g} s is {times:,.0f} times what the roofline and a launch come to"
             found.append(f"{where}: {said}; {_too_slow(one.time_s, bound)}")
     return tuple(found)
 

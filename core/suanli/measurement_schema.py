@@ -16,7 +16,7 @@ from suanli.asking import formats_named
 from suanli.collectives import OPERATIONS
 from suanli.errors import SuanliError
 from suanli.hardware import Accelerator, System
-from suanli.kernels import Kernel
+from suanli.kernels import BF16, Kernel
 
 PHASES = ("prefill", "decode")
 
@@ -233,8 +233,8 @@ _MAKERS: Mapping[str, Callable[..., Kernel]] = {
 }
 
 
-def kernel_of(shape: Shape, accelerator: Accelerator) -> Kernel:
-    """The work of a shape on an accelerator.
+def kernel_of(shape: Shape, accelerator: Accelerator | None = None) -> Kernel:
+    """The work of a shape on an accelerator; without one, as if every format had the width of bf16.
 
     Raises:
         SuanliError: For a collective, which is no kernel, or a precision the accelerator cannot compute in.
@@ -244,8 +244,8 @@ def kernel_of(shape: Shape, accelerator: Accelerator) -> Kernel:
     if shape.kernel not in _MAKERS:
         raise SuanliError(f"a {shape.kernel} is no kernel")
     end = next((e for e in SCALINGS[1:] if shape.precision.endswith(e)), "")
-    formats = formats_named(accelerator, shape.precision.removesuffix(end))
-    if end and formats.precision == formats.compute:
+    formats = formats_named(accelerator, shape.precision.removesuffix(end)) if accelerator is not None else BF16
+    if accelerator is not None and end and formats.precision == formats.compute:
         formats = attrs.evolve(formats, precision=f"{formats.compute}{end}")
     dims = {k: v if isinstance(v, str) else float(v) for k, v in shape.dims}
     return _MAKERS[shape.kernel](**dims, formats=formats)
