@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -44,7 +47,8 @@ class Group:
                 ours, theirs = context.Pipe()
                 arguments = (rank, ranks, kind, BACKENDS[kind], meeting, theirs)
                 process = context.Process(target=target, args=arguments, daemon=True)
-                process.start()
+                with _uninterrupted():
+                    process.start()
                 theirs.close()
                 self._pipes.append(ours)
                 self._processes.append(process)
@@ -104,6 +108,19 @@ class Group:
     def alive(self) -> bool:
         """Whether its processes are there."""
         return bool(self._processes) and all(p.is_alive() for p in self._processes)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Within this context Ctrl-C is ignored, and by processes begun in it from their first moment."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class ExchangeWork:

@@ -14,7 +14,7 @@ from suanli import __version__
 from suanli.bench import sensors
 from suanli.bench.device import About
 from suanli.bench.torch_import import import_npu, import_torch
-from suanli.errors import SuanliError
+from suanli.errors import SuanliError, clip
 
 KINDS = ("cuda", "npu", "cpu")
 DTYPES = {
@@ -129,8 +129,8 @@ class Opened:
             said += [("torch_npu", importlib.import_module("torch_npu").__version__)]
         return "; ".join(f"{name} {text}" for name, text in said if text)
 
-    def sensor(self) -> sensors.Query | None:
-        """A query of its clock and power, where anything knows them."""
+    def sensor(self) -> sensors.Sensor | None:
+        """What knows its clock and power, where anything does."""
         if self.kind == "cuda":
             uuid = str(getattr(self._properties, "uuid", "") or "")
             return sensors.nvidia(self.index, uuid if not uuid or uuid.startswith("GPU-") else f"GPU-{uuid}")
@@ -173,6 +173,20 @@ class Opened:
         if self.api is not None:
             self.sync()
             self.api.empty_cache()
+
+    def recover(self) -> None:
+        """Go on after a launch that failed.
+
+        Raises:
+            SuanliError: Where the device no longer answers.
+        """
+        try:
+            self.release()
+        except RuntimeError as exc:
+            said = clip(" ".join(str(exc).split()), 200)
+            raise SuanliError(
+                f"{self.device} stopped answering, and this process cannot reach it again: {said}"
+            ) from None
 
 
 def processor_name() -> str:

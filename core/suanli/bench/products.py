@@ -29,6 +29,9 @@ def _set_bytes(m: int, n: int, k: int, precision: str, output: int) -> int:
 
 
 def _plain(tools: Tools, m: int, n: int, k: int, precision: str) -> Candidate:
+    if f"{precision}_static" in ELEMENT:
+        said = f"quantising to {precision} while running is not measured here; {precision}_static is"
+        raise CannotMeasureError(said, whole=True)
     if precision not in ELEMENT:
         raise CannotMeasureError(f"no product of torch is known here for {precision}", whole=True)
     if precision == "tf32" and tools.capability < TF32_CAPABILITY:

@@ -35,43 +35,59 @@ class Reading:
     temperature_c: float | None = None
 
 
-Query = Callable[[], Reading | None]
+@attrs.frozen(kw_only=True)
+class Sensor:
+    """Something that can be asked.
+
+    Attributes:
+        ask: Its reading; None where it has none after all.
+        every_s: Seconds between questions that leave the device and the host in peace.
+        quick: Whether an answer takes no longer than a launch.
+    """
+
+    ask: Callable[[], Reading | None]
+    every_s: float
+    quick: bool = False
 
 
 class Sampler:
     """Asks a sensor again and again in the background, so that a reading is of the moment the work ran.
 
     Args:
-        query: What to ask; None, or an answer of None, for no sensor.
-        every_s: Between questions.
+        sensor: What to ask; None for no sensor.
     """
 
-    def __init__(self, query: Query | None, every_s: float = 0.1) -> None:
-        self._query = query
-        self._every_s = every_s
+    def __init__(self, sensor: Sensor | None) -> None:
+        self._sensor = sensor
         self._found: deque[tuple[float, Reading]] = deque(maxlen=4096)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        if query is not None:
+        if sensor is not None:
             self._thread = threading.Thread(target=self._ask, name="suanli-sensors", daemon=True)
             self._thread.start()
 
     def _ask(self) -> None:
-        while not self._stop.is_set():
+        while self._sensor is not None and not self._stop.is_set():
             began = time.monotonic()
-            try:
-                found = self._query() if self._query is not None else None
-            except Exception:  # a sensor must not stop a measurement, whatever its driver does
-                found = None
+            found = self._asked()
             if found is None or time.monotonic() - began > PATIENCE_S:
+                self._sensor = None
                 return
             self._found.append((time.monotonic(), found))
-            self._stop.wait(self._every_s)
+            self._stop.wait(self._sensor.every_s)
+
+    def _asked(self) -> Reading | None:
+        try:
+            return self._sensor.ask() if self._sensor is not None else None
+        except Exception:  # a sensor must not stop a measurement, whatever its driver does
+            return None
 
     def since(self, moment_s: float) -> Reading:
-        """The medians of what was read since a moment of ``time.monotonic``, else the latest reading."""
-        known = list(self._found)
-        taken = [r for at, r in known if at >= moment_s] or [r for _, r in known[-1:]]
+        """The medians of what was read since a moment of ``time.monotonic``; a quick sensor is asked now if nothing."""
+        taken = [r for at, r in list(self._found) if at >= moment_s]
+        if not taken and self._sensor is not None and self._sensor.quick:
+            now = self._asked()
+            taken = [now] if now is not None else []
         return Reading(
             clock_hz=_middle([r.clock_hz for r in taken]),
             power_w=_middle([r.power_w for r in taken]),
@@ -90,12 +106,12 @@ def _middle(values: list[float | None]) -> float | None:
     return known[len(known) // 2] if known else None
 
 
-def nvidia(index: int, uuid: str = "") -> Query | None:
-    """A query of an NVIDIA device, through NVML where its Python binding is there, else nvidia-smi."""
+def nvidia(index: int, uuid: str = "") -> Sensor | None:
+    """The sensors of an NVIDIA device, through NVML where its Python binding is there, else nvidia-smi."""
     return _nvml(index, uuid) or _nvidia_smi(index, uuid)
 
 
-def _nvml(index: int, uuid: str) -> Query | None:
+def _nvml(index: int, uuid: str) -> Sensor | None:
     try:
         nvml: Any = importlib.import_module("pynvml")
         nvml.nvmlInit()
@@ -110,7 +126,7 @@ def _nvml(index: int, uuid: str) -> Query | None:
             temperature_c=_tried(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
         )
 
-    return ask
+    return Sensor(ask=ask, every_s=0.05, quick=True)
 
 
 def _tried(get: Callable[[], float]) -> float | None:
@@ -120,7 +136,7 @@ def _tried(get: Callable[[], float]) -> float | None:
         return None
 
 
-def _nvidia_smi(index: int, uuid: str) -> Query | None:
+def _nvidia_smi(index: int, uuid: str) -> Sensor | None:
     fields = "clocks.sm,power.draw,temperature.gpu"
     tool = shutil.which("nvidia-smi")
     if tool is None:
@@ -130,7 +146,7 @@ def _nvidia_smi(index: int, uuid: str) -> Query | None:
     def ask() -> Reading | None:
         return read_nvidia_smi(_said(command))
 
-    return ask
+    return Sensor(ask=ask, every_s=0.5)
 
 
 def read_nvidia_smi(text: str) -> Reading | None:
@@ -142,8 +158,8 @@ def read_nvidia_smi(text: str) -> Reading | None:
     return Reading(clock_hz=clock * 1e6 if clock is not None else None, power_w=power, temperature_c=heat)
 
 
-def ascend(index: int) -> Query | None:
-    """A query of an Ascend device through npu-smi."""
+def ascend(index: int) -> Sensor | None:
+    """The sensors of an Ascend device through npu-smi."""
     tool = shutil.which("npu-smi")
     if tool is None:
         return None
@@ -152,7 +168,7 @@ def ascend(index: int) -> Query | None:
         texts = [_said([tool, "info", "-t", kind, "-i", str(index)]) for kind in ("common", "power", "temp")]
         return read_npu_smi("\n".join(texts))
 
-    return ask
+    return Sensor(ask=ask, every_s=1.0)
 
 
 def read_npu_smi(text: str) -> Reading | None:
@@ -174,8 +190,8 @@ def _scaled(value: float | None, factor: float) -> float | None:
     return value * factor if value is not None else None
 
 
-def processor() -> Query | None:
-    """A query of the host's own clock, where Linux shows it."""
+def processor() -> Sensor | None:
+    """The clock of the host itself, where Linux shows it."""
     path = Path("/proc/cpuinfo")
     try:
         if "cpu MHz" not in path.read_text(encoding="utf-8", errors="replace"):
@@ -187,7 +203,7 @@ def processor() -> Query | None:
         clocks = re.findall(r"cpu MHz\s*:\s*([0-9.]+)", path.read_text(encoding="utf-8", errors="replace"))
         return Reading(clock_hz=max(float(c) for c in clocks) * 1e6) if clocks else None
 
-    return ask
+    return Sensor(ask=ask, every_s=0.25, quick=True)
 
 
 def _said(command: list[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -80,14 +79,13 @@ def shapes_of_model(
     wrong = [f"--tensor {d}: {f}" for d in asked for f in divided_badly(catalog, model, d)]
     if wrong:
         raise SuanliError("; ".join(wrong))
-    passes = [("prefill", b, s, s) for b, s in PREFILL] + [("decode", b, 1, kv) for b, kv in DECODE]
-    limit = model.context or math.inf
+    limit = model.context or max(s for _, s in (*PREFILL, *DECODE))
+    passes = [("prefill", b, min(s, limit), min(s, limit)) for b, s in PREFILL]
+    passes += [("decode", b, 1, min(kv, limit)) for b, kv in DECODE]
     found: dict[Shape, None] = {}
     left_out: dict[str, None] = {}
     for degree in degrees:
-        for phase, batch, new, seen in passes:
-            if seen > limit:
-                continue
+        for phase, batch, new, seen in dict.fromkeys(passes):
             asked_of = steps(catalog, model, tensor=degree, batch=batch, sequence=new, kv_tokens=seen, phase=phase)
             for step in asked_of:
                 shapes = [x for p in precisions for x in _shapes(step, LABELS.get(p, p))]

@@ -14,7 +14,7 @@ from suanli.bench.candidates import Candidate, Launch, Tools
 from suanli.bench.device import About, CannotMeasureError
 from suanli.bench.opening import Opened
 from suanli.bench.sensors import Reading, Sampler
-from suanli.errors import SuanliError, clip
+from suanli.errors import clip
 from suanli.measurement_schema import Shape
 
 BUILDERS: Mapping[str, Callable[[Tools, Shape], list[Candidate]]] = {
@@ -30,6 +30,10 @@ ROTATIONS = 3.0
 
 MOST_SETS = 128
 MEMORY_SHARE = 0.6
+
+
+def _reason(exc: Exception) -> str:
+    return clip(" ".join(str(exc).split()) or type(exc).__name__, 160)
 
 
 class TorchWork:
@@ -64,9 +68,11 @@ class TorchWork:
         try:
             with self._settings():
                 self._recorded(sets)
-        except REFUSALS:
+        except REFUSALS as exc:
+            if isinstance(exc.__context__, KeyboardInterrupt):  # a recording that is broken off complains
+                raise KeyboardInterrupt from None
             self._graphs.clear()
-            self._opened.sync()
+            self._opened.recover()
             return
         self.timing, self.least_launches = "graph", sets
 
@@ -85,7 +91,21 @@ class TorchWork:
         self._next = (at + launches) % count
 
     def run(self, launches: int) -> float:
-        """Seconds of so many launches, back to back."""
+        """Seconds of so many launches, back to back.
+
+        Raises:
+            CannotMeasureError: Where a launch fails, for want of memory say.
+        """
+        try:
+            return self._run(launches)
+        except REFUSALS as exc:
+            if isinstance(exc.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            reason = _reason(exc)
+        self._opened.recover()
+        raise CannotMeasureError(reason)
+
+    def _run(self, launches: int) -> float:
         with self._settings():
             if self.timing == "clock":
                 began = time.perf_counter()
@@ -160,11 +180,8 @@ class TorchDevice:
         try:
             return TorchWork(self._opened, candidate, sets)
         except REFUSALS as exc:
-            reason = clip(" ".join(str(exc).split()) or type(exc).__name__, 160)
-        try:
-            self._opened.release()
-        except RuntimeError as exc:
-            raise SuanliError(f"{self.about.name} stopped answering: {clip(str(exc), 200)}") from None
+            reason = _reason(exc)
+        self._opened.recover()
         raise CannotMeasureError(reason)
 
     def reading(self, since_s: float) -> Reading:
