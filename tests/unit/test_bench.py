@@ -311,12 +311,12 @@ def test_the_grid_is_of_shapes_a_file_takes(tmp_path: Path, quick: bool) -> None
 
 def test_the_grid_covers_each_size_evenly_and_tiles_part_full() -> None:
     """m, n and k reach from tens to over ten thousand with a fifth of the shapes in each half decade, some m odd."""
-    sizes = list(grids.scattered(160))
+    sizes = list(grids.scattered(120))
     for axis in range(3):
         logs = [math.log(s[axis] / 16) / math.log(1024) for s in sizes]
-        shares = [sum(i / 5 <= x < (i + 1) / 5 or (i == 4 and x >= 1) for x in logs) / 160 for i in range(5)]
+        shares = [sum(i / 5 <= x < (i + 1) / 5 or (i == 4 and x >= 1) for x in logs) / 120 for i in range(5)]
         assert all(0.12 < share < 0.28 for share in shares)
-    assert sum(m % 2 for m, _, _ in sizes) == 80
+    assert sum(m % 2 for m, _, _ in sizes) == 60
     assert all(n % 16 == 0 and k % 16 == 0 for _, n, k in sizes)
 
 
@@ -326,6 +326,17 @@ def test_the_quick_grid_is_a_fraction_and_covers_every_operation() -> None:
     quick = grids.default_shapes(grids.KINDS, PRECISIONS, (2, 8), quick=True)
     assert 5 * len(quick) < 2 * len(whole)
     assert {s.group for s in quick} == {s.group for s in whole}
+
+
+def test_a_precision_alone_is_measured_on_every_shape() -> None:
+    """fp8 beside bf16 has half of its products; alone it has all of them, and 16-bit passes are measured once."""
+    both, alone = (grids.default_shapes(("gemm",), p) for p in (("bf16", "fp8"), ("fp8",)))
+    products = [s for s in both if s.precision == "bf16"]
+    assert len(alone) == len(products)
+    assert 2 * (len(both) - len(products)) == len(alone)
+    passes = grids.default_shapes(("elementwise",), PRECISIONS)
+    assert {s.precision for s in passes} == {"bf16", "fp32"}
+    assert {s.precision for s in grids.default_shapes(("elementwise",), ("fp16",))} == {"fp16"}
 
 
 def test_bytes_of_a_pass_are_its_operands_and_results_once() -> None:
