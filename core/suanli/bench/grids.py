@@ -99,10 +99,10 @@ def _attention(precisions: tuple[str, ...], ranks: tuple[int, ...], quick: bool)
         own: dict[str, int | str] = {"heads": count, "kv_heads": kept, "head_dim": width}
         for length in lengths:
             for batch in (1,) if quick else (1, 8):
-                found.append({"phase": "prefill", "batch": batch, "query": length, "kv_tokens": length} | own)
+                found.append({"phase": "prefill", "batch": batch, "query": length, "kv_tokens": length, **own})
         for length in cached:
             for batch in (1, 32) if quick else (1, 8, 64):
-                found.append({"phase": "decode", "batch": batch, "query": 1, "kv_tokens": length} | own)
+                found.append({"phase": "decode", "batch": batch, "query": 1, "kv_tokens": length, **own})
     for precision, step in _steps(precisions, ELEMENT):
         for sizes in found[::step]:
             yield make_shape("attention", precision, **sizes)
