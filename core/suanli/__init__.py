@@ -175,7 +175,7 @@ if TYPE_CHECKING:
     from suanli.planning.compute import ComputePlan as ComputePlan
     from suanli.planning.fits import Fitting as Fitting
     from suanli.planning.runs import TrainingPlan as TrainingPlan
-    from suanli.planning.serving import ServingPlan as ServingPlan
+    from suanli.planning.services import ServingPlan as ServingPlan
     from suanli.precision import NumberFormat as NumberFormat
     from suanli.precision import Recipe as Recipe
     from suanli.prices import Price as Price
@@ -225,7 +225,7 @@ _HOMES: dict[str, str] = {
     "planning.compute": "ComputePlan",
     "planning.fits": "Fitting",
     "planning.runs": "TrainingPlan",
-    "planning.serving": "ServingPlan",
+    "planning.services": "ServingPlan",
     "precision": "NumberFormat Recipe",
     "prices": "Price",
     "report": "Report",
