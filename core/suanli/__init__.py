@@ -112,6 +112,27 @@ if TYPE_CHECKING:
         Attention as Attention,
     )
     from suanli.operators import (
+        CausalConv as CausalConv,
+    )
+    from suanli.operators import (
+        DeltaScan as DeltaScan,
+    )
+    from suanli.operators import (
+        Indexer as Indexer,
+    )
+    from suanli.operators import (
+        LatentAttention as LatentAttention,
+    )
+    from suanli.operators import (
+        Product as Product,
+    )
+    from suanli.operators import (
+        Scan as Scan,
+    )
+    from suanli.operators import (
+        SelectiveScan as SelectiveScan,
+    )
+    from suanli.operators import (
         Embedding as Embedding,
     )
     from suanli.operators import (
@@ -194,7 +215,8 @@ _HOMES: dict[str, str] = {
     "models": "Block Model",
     "profiles": "Profile",
     "numeric": "Number added ceil floor is_scalar maximum minimum where",
-    "operators": "Attention Embedding Experts Linear Loss Operator Pointwise",
+    "operators": "Attention CausalConv DeltaScan Embedding Experts Indexer LatentAttention Linear Loss Operator "
+    "Pointwise Product Scan SelectiveScan",
     "optimizer": "ElementwiseOptimizer OptimizerRule StateTensor",
     "parallelism": "Exchange ParallelismRule PipelineSchedule StateShards StepExchange partial_gradients "
     "partial_sums role_sizes",

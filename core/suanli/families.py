@@ -20,33 +20,68 @@ class ModelFamily:
 
     A field's metadata may carry ``config``, the keys it has in a ``config.json``, first match first;
     a field without is read under its own name.
+    ``null`` there says that a null is a value of its own; elsewhere it is as good as a missing key.
     Class attributes name the family and the ``model_type`` values it answers to.
+
+    Attributes:
+        defaults: What the modelling code takes where a key is missing, by field; the configuration's own class
+            says so.  A null is not a missing key.
+        needed: Fields a configuration of its own has to state; a part of a larger one may leave them out too.
+        familiar: Keys by which a configuration of an unknown ``model_type`` is taken for one of this family.
     """
 
     family: ClassVar[str] = ""
     model_types: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[str] = ""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    needed: ClassVar[tuple[str, ...]] = ("hidden", "layers")
+    familiar: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], where: str = "config", *, own_names: bool = False) -> Self:
+    def prepare(cls, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The configuration with what its code derives while reading it: nested tables opened, old keys renamed."""
+        return config
+
+    @classmethod
+    def assumed(cls, config: Mapping[str, Any], *, part: bool = False) -> dict[str, Any]:
+        """Sizes a configuration does not state and its class has a default for, by its own key."""
+        config = cls.prepare(config)
+        found: dict[str, Any] = {}
+        for field in attrs.fields(cls):
+            keys = field.metadata.get("config", (field.name,))
+            value = cls.defaults.get(field.name)
+            if isinstance(value, int) and not isinstance(value, bool) and not any(k in config for k in keys):
+                found[keys[0]] = value
+        return found
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], where: str = "config", *, own_names: bool = False, part: bool = False
+    ) -> Self:
         """An instance from the keys of a ``config.json``; unknown keys are the trainer's business and ignored.
 
         Args:
             config: The keys and their values.
             where: The file they are from.
             own_names: Whether faults are told with the names of the fields instead of the configuration's keys.
+            part: Whether it is a part of a larger configuration, which leaves out what its class has a default for.
 
         Raises:
             ModelConfigError: Naming every key that is missing or out of range.
         """
         given: dict[str, Any] = {}
         names: dict[str, str] = {}
+        config = cls.prepare(config)
         for field in attrs.fields(cls):
             keys = field.metadata.get("config", (field.name,))
             key = next((k for k in keys if k in config), None)
             names[field.name] = field.name if own_names else key or keys[0]
             if key is not None and (config[key] is not None or field.metadata.get("null", False)):
                 given[field.name] = config[key]
+            elif field.name in cls.defaults:
+                must = (own_names and field.default is attrs.NOTHING) or (field.name in cls.needed and not part)
+                if not must:
+                    given[field.name] = cls.defaults[field.name]
         faults = []
         try:
             made = _converter().structure(given, cls)
@@ -74,6 +109,10 @@ class ModelFamily:
         """The block after the layers."""
         raise SuanliError(f"family {self.family!r} does not define head")
 
+    def drafts(self) -> tuple[Block, ...]:
+        """Blocks that predict tokens further ahead; counted apart."""
+        return ()
+
     def depth(self) -> int:
         """How many layers there are."""
         raise SuanliError(f"family {self.family!r} does not define depth")
@@ -84,6 +123,11 @@ class ModelFamily:
 
     def model(self, name: str, *, source: str = "", notes: tuple[str, ...] = (), known: Known | None = None) -> Model:
         """The model the fields describe."""
+        drafts = self.drafts()
+        if drafts:
+            count = sum(p.elements for block in drafts for p in block.parameters)
+            many = "a multi-token prediction module" if len(drafts) == 1 else f"{len(drafts)} multi-token modules"
+            notes = (*notes, f"{count:,} parameters more in {many}, in no other count")
         return Model(
             name=name,
             family=self.family,
@@ -91,6 +135,7 @@ class ModelFamily:
             layers=tuple(self.decoder(i) for i in range(self.depth())),
             head=self.head(),
             context=self.context(),
+            drafts=drafts,
             notes=notes,
             source=source or self.source,
             known=known or Known(),

@@ -70,16 +70,55 @@ def _is_path(text: str) -> bool:
     return "/" in text or "\\" in text or text.lower().endswith((".json", ".gguf"))
 
 
+TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Where the configuration of a model of several modalities keeps that of its language model."""
+INHERITED = ("tie_word_embeddings", "quantization_config", "compression_config")
+"""Keys a language model takes from the configuration around it."""
+
+
 def _built(catalog: Catalog, config: Mapping[str, Any], name: str, where: str, source: str = "") -> Model:
-    kind = config.get("model_type")
-    if not isinstance(kind, str):
-        known = ", ".join(t for e in catalog.entries("model family") for t in e.value.model_types)
-        raise ModelConfigError([f"model_type: required, a string; known: {known}"], where)
-    family = catalog.family_of(kind)
+    """The model of a configuration, of whatever family answers its ``model_type`` or is nearest to it."""
+    own, part = _text_part(config)
+    kinds = [k for k in (own.get("model_type"), config.get("model_type")) if isinstance(k, str)]
+    family = next((f for f in map(catalog.family_of, kinds) if f is not None), None)
+    notes: list[str] = ["the language model only; encoders of other modalities are left out"] if part else []
     if family is None:
-        known = ", ".join(t for e in catalog.entries("model family") for t in e.value.model_types)
-        raise ModelConfigError([f"model_type: {show(kind)} is not known; known: {known}"], where)
-    return family.from_config(config, where).model(clip(name), source=source, known=catalog.known)
+        family = catalog.nearest_family(own)
+        if family is None:
+            known = ", ".join(sorted({t for e in catalog.entries("model family") for t in e.value.model_types}))
+            said = f"{show(kinds[0])} is not known" if kinds else "required, a string"
+            raise ModelConfigError([f"model_type: {said}, {_missing(catalog, own)}; known: {known}"], where)
+        kind = show(kinds[0]) if kinds else "none"
+        notes.append(
+            f"model_type {kind} is not known; taken as {family.family!r}, whose keys it has: "
+            "biases, norms and caches may differ"
+        )
+    assumed = family.assumed(own, part=part)
+    if assumed:
+        stated = ", ".join(f"{k} {v}" for k, v in assumed.items())
+        notes.append(f"not stated, taken as the configuration class's own default: {stated}")
+    made = family.from_config(own, where, part=part)
+    return made.model(clip(name), source=source, notes=tuple(notes), known=catalog.known)
+
+
+def _text_part(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+    """The configuration of the language model, and whether it is a part of a larger one."""
+    for key in TEXT_PARTS:
+        inner = config.get(key)
+        if isinstance(inner, Mapping):
+            deeper, _ = _text_part(inner)
+            return {k: config[k] for k in INHERITED if k in config} | dict(deeper), True
+    return config, False
+
+
+def _missing(catalog: Catalog, config: Mapping[str, Any]) -> str:
+    """What a configuration lacks to be taken for the family it is nearest to."""
+    wanted = [e.value.familiar for e in catalog.entries("model family") if e.value.familiar]
+    if not wanted:
+        return "and no family takes unknown ones"
+    nearest = min(wanted, key=lambda keys: (sum(k not in config for k in keys), len(keys)))
+    lacking = ", ".join(k for k in nearest if k not in config)
+    return f"and to be read without it the configuration lacks: {lacking}"
 
 
 class _Resolver:

@@ -10,7 +10,26 @@ from __future__ import annotations
 from suanli.operators.attention import Attention
 from suanli.operators.base import How, Operator, cache_tokens
 from suanli.operators.experts import Experts
-from suanli.operators.linear import Embedding, Linear, Loss
+from suanli.operators.latent import Indexer, LatentAttention
+from suanli.operators.linear import Embedding, Linear, Loss, Product
 from suanli.operators.pointwise import Pointwise
+from suanli.operators.scan import CausalConv, DeltaScan, Scan, SelectiveScan
 
-__all__ = ["Attention", "Embedding", "Experts", "How", "Linear", "Loss", "Operator", "Pointwise", "cache_tokens"]
+__all__ = [
+    "Attention",
+    "CausalConv",
+    "DeltaScan",
+    "Embedding",
+    "Experts",
+    "How",
+    "Indexer",
+    "LatentAttention",
+    "Linear",
+    "Loss",
+    "Operator",
+    "Pointwise",
+    "Product",
+    "Scan",
+    "SelectiveScan",
+    "cache_tokens",
+]

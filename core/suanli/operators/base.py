@@ -69,6 +69,10 @@ class Operator:
         """Tokens its cache is limited to; 0 for no limit."""
         return 0
 
+    def held_tokens(self, tokens: Number) -> Number:
+        """Entries of KV_SEQUENCE length its cache holds after `tokens` of one sequence."""
+        return minimum(tokens, float(self.window)) if self.window else tokens
+
     def flops(self, at: Local) -> Number:
         """Matrix FLOPs of the forward pass on this rank."""
         return 0.0
@@ -87,5 +91,5 @@ class Operator:
 
 
 def cache_tokens(operator: Operator, tokens: Number) -> Number:
-    """Tokens an operator's cache holds after `tokens` of one sequence."""
-    return minimum(tokens, float(operator.window)) if operator.window else tokens
+    """Entries an operator's cache holds after `tokens` of one sequence."""
+    return operator.held_tokens(tokens)

@@ -81,6 +81,39 @@ class Linear(Operator):
 
 
 @attrs.frozen(kw_only=True)
+class Product(Operator):
+    """A product of two activations, for each token: (rows, inner) by (inner, outer); on every rank alike.
+
+    Attributes:
+        rows: Of the first.
+        inner: Summed over.
+        outer: Columns of the second.
+    """
+
+    rows: int
+    inner: int
+    outer: int
+
+    def flops(self, at: Local) -> Number:
+        return matmul_flops(m=at.tokens * self.rows, n=float(self.outer), k=float(self.inner))
+
+    def _kernel(self, at: Local, times: float) -> Kernel:
+        moved: Number = 0.0
+        for tensor in (*self.reads, *self.writes):
+            moved = moved + at.held(tensor)
+        return elementwise(bytes=times * moved, flops=times * self.flops(at))
+
+    def forward(self, at: Local, how: How) -> tuple[Kernel, ...]:
+        return (self._kernel(at, 1.0),)
+
+    def backward(self, at: Local, how: How) -> tuple[Kernel, ...]:
+        return (self._kernel(at, 2.0),)
+
+    def kept(self, how: How) -> tuple[Tensor, ...]:
+        return self.reads
+
+
+@attrs.frozen(kw_only=True)
 class Embedding(Operator):
     """Rows of a table, one for each token: `writes` is (batch, sequence, hidden).
 
@@ -88,12 +121,14 @@ class Embedding(Operator):
         vocabulary: Rows.
         hidden: Width.
         positions: Rows of a learned position table; 0 for none.
+        position_width: Width of that table; `hidden` where not stated.
         dropout: Whether dropout follows.
     """
 
     vocabulary: int
     hidden: int
     positions: int = 0
+    position_width: int = 0
     dropout: bool = False
 
     @functools.cached_property
@@ -101,7 +136,7 @@ class Embedding(Operator):
         table = (Dim(VOCABULARY, self.vocabulary), Dim(HIDDEN, self.hidden))
         found = [Parameter(name=f"{self.name}.weight", dims=table, group=self.group)]
         if self.positions:
-            rows = (Dim("positions", self.positions), Dim(HIDDEN, self.hidden))
+            rows = (Dim("positions", self.positions), Dim(HIDDEN, self.position_width or self.hidden))
             found.append(Parameter(name=f"{self.name}.positions", dims=rows, group=self.group))
         return tuple(found)
 

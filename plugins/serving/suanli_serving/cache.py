@@ -58,12 +58,13 @@ def cache_bytes_of(case: Case, layout: Any, tokens: float) -> Number:
         for op in block.operators:
             length = cache_tokens(op, tokens)
             for tensor in op.cached:
-                size: Number = case.stored["cache"]
+                size: Number = case.stored[tensor.format]
                 for dim in tensor.dims:
                     size = size * (length if dim.role == KV_SEQUENCE else at.size(dim))
-                each = each + size
+                # Ranks that share a sequence share its tokens; a state of constant size each of them has.
+                each = each + (size / layout.context if KV_SEQUENCE in tensor.roles else size)
         terms[f"{block.name}.{len(terms)}"] = request_cache_bytes(per_layer_bytes=each, layers=layers)
-    whole: Number = total("request_cache_bytes", "bytes", terms) / layout.context
+    whole: Number = total("request_cache_bytes", "bytes", terms)
     return whole
 
 

@@ -1,0 +1,145 @@
+"""Attention on a compressed cache: multi-head latent attention, and the indexer that picks its keys."""
+
+from __future__ import annotations
+
+import attrs
+
+from suanli import kernels
+from suanli.kernels import Kernel, attended_pairs, attention_flops, matmul_flops
+from suanli.numeric import Number
+from suanli.operators.attention import Attention
+from suanli.operators.base import How, Operator
+from suanli.tensors import INDEX_HEADS, KV_SEQUENCE, LATENT, Dim, Local, Tensor
+
+
+@attrs.frozen(kw_only=True)
+class LatentAttention(Attention):
+    """Multi-head latent attention (DeepSeek-V2, 2024): every head's keys and values are made of one cached latent.
+
+    `reads` is (q, k, v, rotated key): expanded to every head in prefill.
+    In decode the expansion is absorbed into queries and outputs (the same product, on the new tokens only),
+    and the latent itself is scored.
+
+    Attributes:
+        rank: Width of the latent.
+        rope_dim: Width of the rotated key all heads share; part of `head_dim`.
+        selects: Keys an indexer picks for each query; 0 for all.
+    """
+
+    rank: int
+    rope_dim: int
+    selects: int = 0
+
+    @property
+    def cached(self) -> tuple[Tensor, ...]:
+        widths = (("latent", self.rank), ("rotated", self.rope_dim))
+        return tuple(
+            Tensor(name=f"{self.name}.{n}", dims=(Dim(KV_SEQUENCE), Dim(LATENT, w)), format="cache") for n, w in widths
+        )
+
+    def pairs(self, at: Local) -> Number:
+        window = float(self.selects)
+        return attended_pairs(query=at.whole_sequence, kv_tokens=at.kv_tokens, window=window, causal=at.causal)
+
+    def flops(self, at: Local) -> Number:
+        heads, _ = self._local(at)
+        share = at.sequence / at.whole_sequence
+        if at.phase == "decode":
+            key, value = float(self.rank + self.rope_dim), float(self.rank)
+        else:
+            key, value = float(self.head_dim), float(self.values)
+        core = attention_flops(batch=at.batch, heads=heads, pairs=self.pairs(at), key_dim=key, value_dim=value) * share
+        if at.phase == "decode":
+            return core
+        # Latents cached before are expanded again; the new tokens' expansion is a product of its own.
+        width = heads * (self.head_dim - self.rope_dim + self.values)
+        older = at.batch * (at.kv_tokens - at.whole_sequence) * share
+        return core + matmul_flops(m=older, n=width, k=float(self.rank))
+
+    def _core(self, at: Local, causal: bool) -> Kernel:
+        heads, _ = self._local(at)
+        core = kernels.latent_attention(
+            phase=at.phase,
+            batch=at.batch * (at.sequence / at.whole_sequence),
+            query=at.whole_sequence,
+            kv_tokens=at.kv_tokens,
+            heads=heads,
+            kv_lora_rank=float(self.rank),
+            rope_dim=float(self.rope_dim),
+            head_dim=float(self.values),
+            formats=at.core_formats,
+        )
+        core.flops = self.flops(at)
+        return core
+
+
+@attrs.frozen(kw_only=True)
+class Indexer(Operator):
+    """Scores every earlier key with a few small heads, to pick those attention looks at (DeepSeek-V3.2, 2025).
+
+    `reads` is (queries, keys, weights of the heads); it writes nothing that is kept.
+
+    Attributes:
+        heads: Of the indexer.
+        head_dim: Width of one.
+        every: Tokens that share one key; above 1 where keys are compressed.
+        summed: Whether the heads' scores are weighted by a product (else element by element).
+    """
+
+    heads: int
+    head_dim: int
+    every: int = 1
+    summed: bool = True
+
+    @property
+    def reduces(self) -> tuple[str, ...]:
+        return (KV_SEQUENCE,)
+
+    @property
+    def cached(self) -> tuple[Tensor, ...]:
+        dims = (Dim(KV_SEQUENCE), Dim(LATENT, self.head_dim))
+        return (Tensor(name=f"{self.name}.key", dims=dims, format="cache"),)
+
+    def held_tokens(self, tokens: Number) -> Number:
+        return shared_entries(tokens, self.every)
+
+    def flops(self, at: Local) -> Number:
+        keys = shared_entries(at.kv_tokens, self.every) / at.kv_tokens
+        pairs = attended_pairs(query=at.whole_sequence, kv_tokens=at.kv_tokens, window=0.0, causal=at.causal) * keys
+        heads = at.size(Dim(INDEX_HEADS, self.heads))
+        width = float(self.head_dim + (1 if self.summed else 0))
+        share = at.sequence / at.whole_sequence
+        return attention_flops(batch=at.batch, heads=heads, pairs=pairs, key_dim=width, value_dim=0.0) * share
+
+    def _kernel(self, at: Local) -> Kernel:
+        kernel = kernels.attention(
+            phase=at.phase,
+            batch=at.batch * (at.sequence / at.whole_sequence),
+            query=at.whole_sequence,
+            kv_tokens=at.kv_tokens,
+            heads=float(self.heads),
+            kv_heads=1.0 / self.every,
+            head_dim=self.head_dim / 2.0,
+            formats=at.core_formats,
+        )
+        kernel.flops = self.flops(at)
+        return kernel
+
+    def forward(self, at: Local, how: How) -> tuple[Kernel, ...]:
+        return (self._kernel(at),)
+
+    def backward(self, at: Local, how: How) -> tuple[Kernel, ...]:
+        kernel = self._kernel(at)
+        kernel.flops = kernel.flops * 2.0
+        kernel.bytes = kernel.bytes * 2.0
+        return (kernel,)
+
+    def kept(self, how: How) -> tuple[Tensor, ...]:
+        return self.reads
+
+
+def shared_entries(tokens: Number, every: int) -> Number:
+    """Entries of a cache where `every` tokens share one; the last, unfinished ones have none."""
+    from suanli.numeric import floor
+
+    return tokens if every == 1 else floor(tokens / float(every))
