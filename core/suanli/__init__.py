@@ -115,6 +115,12 @@ if TYPE_CHECKING:
         CausalConv as CausalConv,
     )
     from suanli.operators import (
+        CompressedAttention as CompressedAttention,
+    )
+    from suanli.operators import (
+        Compressor as Compressor,
+    )
+    from suanli.operators import (
         DeltaScan as DeltaScan,
     )
     from suanli.operators import (
@@ -215,8 +221,8 @@ _HOMES: dict[str, str] = {
     "models": "Block Model",
     "profiles": "Profile",
     "numeric": "Number added ceil floor is_scalar maximum minimum where",
-    "operators": "Attention CausalConv DeltaScan Embedding Experts Indexer LatentAttention Linear Loss Operator "
-    "Pointwise Product Scan SelectiveScan",
+    "operators": "Attention CausalConv CompressedAttention Compressor DeltaScan Embedding Experts Indexer LatentAttention "
+    "Linear Loss Operator Pointwise Product Scan SelectiveScan",
     "optimizer": "ElementwiseOptimizer OptimizerRule StateTensor",
     "parallelism": "Exchange ParallelismRule PipelineSchedule StateShards StepExchange partial_gradients "
     "partial_sums role_sizes",

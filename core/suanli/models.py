@@ -16,7 +16,7 @@ from attrs.validators import instance_of
 from suanli.errors import SuanliError, UnknownNameError, show
 from suanli.formulas import formula
 from suanli.numeric import Number
-from suanli.operators import How, Operator, cache_tokens
+from suanli.operators import How, Operator
 from suanli.profiles import Known, exact_profile
 from suanli.tensors import KV_SEQUENCE, Local, Parameter, Tensor
 
@@ -221,8 +221,8 @@ class Model:
         total = 0
         for block, times in self.kinds if tokens else ():
             for op in block.operators:
-                length = int(cache_tokens(op, float(tokens)))
                 for tensor in op.cached:
+                    length = int(op.entries(tensor, float(tokens)))
                     sizes = (length if d.role == KV_SEQUENCE else d.size for d in tensor.dims)
                     elements = functools.reduce(lambda a, b: a * b, sizes, 1)
                     if tensor.format == "cache":

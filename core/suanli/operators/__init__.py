@@ -8,9 +8,9 @@ Formulas live here once; an architecture only arranges operators.
 from __future__ import annotations
 
 from suanli.operators.attention import Attention
-from suanli.operators.base import How, Operator, cache_tokens
+from suanli.operators.base import How, Operator
 from suanli.operators.experts import Experts
-from suanli.operators.latent import Indexer, LatentAttention
+from suanli.operators.latent import CompressedAttention, Compressor, Indexer, LatentAttention
 from suanli.operators.linear import Embedding, Linear, Loss, Product
 from suanli.operators.pointwise import Pointwise
 from suanli.operators.scan import CausalConv, DeltaScan, Scan, SelectiveScan
@@ -18,6 +18,8 @@ from suanli.operators.scan import CausalConv, DeltaScan, Scan, SelectiveScan
 __all__ = [
     "Attention",
     "CausalConv",
+    "CompressedAttention",
+    "Compressor",
     "DeltaScan",
     "Embedding",
     "Experts",
@@ -31,5 +33,4 @@ __all__ = [
     "Product",
     "Scan",
     "SelectiveScan",
-    "cache_tokens",
 ]

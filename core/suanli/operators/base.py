@@ -69,8 +69,8 @@ class Operator:
         """Tokens its cache is limited to; 0 for no limit."""
         return 0
 
-    def held_tokens(self, tokens: Number) -> Number:
-        """Entries of KV_SEQUENCE length its cache holds after `tokens` of one sequence."""
+    def entries(self, tensor: Tensor, tokens: Number) -> Number:
+        """Entries along KV_SEQUENCE a cached tensor holds after `tokens` of one sequence."""
         return minimum(tokens, float(self.window)) if self.window else tokens
 
     def flops(self, at: Local) -> Number:
@@ -88,8 +88,3 @@ class Operator:
     def kept(self, how: How) -> tuple[Tensor, ...]:
         """Tensors the backward pass needs."""
         return ()
-
-
-def cache_tokens(operator: Operator, tokens: Number) -> Number:
-    """Entries an operator's cache holds after `tokens` of one sequence."""
-    return operator.held_tokens(tokens)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 import attrs
 
 from suanli import kernels
-from suanli.kernels import Kernel, attended_pairs, attention_flops, matmul_flops
-from suanli.numeric import Number
+from suanli.formulas import formula
+from suanli.kernels import Kernel, attended_pairs, attention_flops, elementwise, matmul_flops
+from suanli.numeric import Number, floor, minimum
 from suanli.operators.attention import Attention
 from suanli.operators.base import How, Operator
-from suanli.tensors import INDEX_HEADS, KV_SEQUENCE, LATENT, Dim, Local, Tensor
+from suanli.tensors import INDEX_HEADS, KV_SEQUENCE, LATENT, TAPS, Dim, Local, Parameter, Tensor
 
 
 @attrs.frozen(kw_only=True)
@@ -84,12 +87,14 @@ class Indexer(Operator):
         head_dim: Width of one.
         every: Tokens that share one key; above 1 where keys are compressed.
         summed: Whether the heads' scores are weighted by a product (else element by element).
+        caches: Whether it keeps the keys itself.
     """
 
     heads: int
     head_dim: int
     every: int = 1
     summed: bool = True
+    caches: bool = True
 
     @property
     def reduces(self) -> tuple[str, ...]:
@@ -97,10 +102,12 @@ class Indexer(Operator):
 
     @property
     def cached(self) -> tuple[Tensor, ...]:
+        if not self.caches:
+            return ()
         dims = (Dim(KV_SEQUENCE), Dim(LATENT, self.head_dim))
         return (Tensor(name=f"{self.name}.key", dims=dims, format="cache"),)
 
-    def held_tokens(self, tokens: Number) -> Number:
+    def entries(self, tensor: Tensor, tokens: Number) -> Number:
         return shared_entries(tokens, self.every)
 
     def flops(self, at: Local) -> Number:
@@ -138,8 +145,111 @@ class Indexer(Operator):
         return self.reads
 
 
+@attrs.frozen(kw_only=True)
+class Compressor(Operator):
+    """Pools every so many tokens to one entry of a cache, each with weights of its own (DeepSeek-V4, 2026).
+
+    `reads` is (what is pooled, its weights); `writes` is the pooled entries as one tensor of a token's width.
+
+    Attributes:
+        every: Tokens of an entry.
+        width: Of an entry.
+        overlap: Whether an entry also pools the tokens of the one before, so that twice its width comes in.
+    """
+
+    every: int
+    width: int
+    overlap: bool = False
+
+    @functools.cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        dims = (Dim(TAPS, self.every), *self.reads[0].dims[2:])
+        return (Parameter(name=f"{self.name}.positions", dims=dims, group=self.group),)
+
+    @property
+    def cached(self) -> tuple[Tensor, ...]:
+        entry = Tensor(name=f"{self.name}.entry", dims=(Dim(KV_SEQUENCE), Dim(LATENT, self.width)), format="cache")
+        incoming = Dim(LATENT, self.width * (2 if self.overlap else 1))
+        waiting = tuple(
+            Tensor(name=f"{self.name}.{n}", dims=(Dim(KV_SEQUENCE), incoming)) for n in ("waiting", "waiting_weight")
+        )
+        before = tuple(
+            Tensor(name=f"{self.name}.{n}", dims=(Dim(TAPS, self.every), Dim(LATENT, self.width)))
+            for n in ("before", "before_weight")
+        )
+        return (entry, *waiting, *(before if self.overlap else ()))
+
+    def entries(self, tensor: Tensor, tokens: Number) -> Number:
+        done = shared_entries(tokens, self.every)
+        return done if tensor.format == "cache" else tokens - done * self.every
+
+    def _kernel(self, at: Local, times: float) -> Kernel:
+        moved: Number = 0.0
+        for tensor in (*self.reads, *self.writes):
+            moved = moved + at.held(tensor)
+        return elementwise(bytes=times * moved)
+
+    def forward(self, at: Local, how: How) -> tuple[Kernel, ...]:
+        return (self._kernel(at, 1.0),)
+
+    def backward(self, at: Local, how: How) -> tuple[Kernel, ...]:
+        return (self._kernel(at, 2.0),)
+
+    def kept(self, how: How) -> tuple[Tensor, ...]:
+        return self.reads
+
+
+@attrs.frozen(kw_only=True)
+class CompressedAttention(Attention):
+    """Attention on a window of tokens and on pooled entries of all before them (DeepSeek-V4, 2026).
+
+    Attributes:
+        every: Tokens of an entry; 0 for no entries.
+        selects: Entries an indexer picks for each query; 0 for all.
+    """
+
+    every: int = 0
+    selects: int = 0
+
+    def pairs(self, at: Local) -> Number:
+        near = Attention.pairs(self, at)
+        if not self.every:
+            return near
+        if not at.causal:
+            return near + at.whole_sequence * shared_entries(at.kv_tokens, self.every)
+        most = float(self.selects or 2**31)
+        return near + pooled_pairs(
+            query=at.whole_sequence, kv_tokens=at.kv_tokens, every=float(self.every), most=most
+        )
+
+    def _core(self, at: Local, causal: bool) -> Kernel:
+        core = Attention._core(self, at, causal)
+        if self.every:
+            core.flops = self.flops(at) if causal else core.flops
+            seen = minimum(at.kv_tokens / self.every, float(self.selects or 2**31))
+            core.bytes = core.bytes + at.batch * seen * self.head_dim * at.core_formats.cache
+        return core
+
+
+@formula(unit="pairs", source="definition: a query sees the finished entries, `most` of them at most")
+def pooled_pairs(*, query: Number, kv_tokens: Number, every: Number, most: Number) -> Number:
+    """Query-entry pairs one head of one sequence scores when `every` tokens make one entry.
+
+    Args:
+        query: Queries, the last of the sequence.
+        kv_tokens: Tokens in the sequence, the queries included.
+        every: Tokens of an entry.
+        most: Entries a query looks at, at most.
+    """
+    return _entries_up_to(kv_tokens, every, most) - _entries_up_to(kv_tokens - query, every, most)
+
+
+def _entries_up_to(tokens: Number, every: Number, most: Number) -> Number:
+    growing = minimum(tokens, most * every)
+    whole = floor(growing / every)
+    return every * whole * (whole - 1.0) / 2.0 + whole * (growing - whole * every + 1.0) + (tokens - growing) * most
+
+
 def shared_entries(tokens: Number, every: int) -> Number:
     """Entries of a cache where `every` tokens share one; the last, unfinished ones have none."""
-    from suanli.numeric import floor
-
     return tokens if every == 1 else floor(tokens / float(every))

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from suanli import ModelFamily, ModelPreset, hookimpl, read_catalog
 
-MODULES = ("dense", "gpt", "moe", "latent", "state_space", "linear_attention", "gemma", "cohere", "custom")
+MODULES = ("dense", "gpt", "moe", "latent", "deepseek_v4", "state_space", "linear_attention", "gemma", "cohere", "custom")
 
 
 @hookimpl
