@@ -87,8 +87,9 @@ class DeepseekV4(Sparse):
         return {SPARSE: "sparse_decoder", HEAVY: "heavy_decoder"}.get(self.kind(layer), "decoder")
 
     def mixture(self, layer: int) -> ExpertsShape:
-        """As wide as stated, the shared one too."""
-        return attrs.evolve(Sparse.mixture(self, layer), inner=self.inner, shared=(self.shared or 0) * self.inner)
+        """As wide as stated; one shared expert, whatever their number."""
+        shape = Sparse.mixture(self, layer)
+        return attrs.evolve(shape, inner=self.inner, shared=self.inner, shared_bias=self.inner_bias)
 
     def _pooled(self, name: str, reads: Tensor, width: int, every: int, *, overlap: bool) -> tuple[Operator, ...]:
         wide = width * (2 if overlap else 1)

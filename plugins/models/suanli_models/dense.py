@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import attrs
 
 from suanli import Operator, Tensor
 from suanli_models.decoder import FULL, SLIDING, Decoder
-from suanli_models.fields import maybe, number, size, switch
+from suanli_models.fields import maybe, number, numbers, size, switch
 from suanli_models.parts import AttentionShape, feed_forward
 
 SOURCE = "huggingface/transformers 5.23, models/{0}/configuration_{0}.py and modeling_{0}.py"
@@ -144,10 +144,24 @@ class SmolLm3(Llama):
     }
 
     windowed: bool = switch(False, "use_sliding_window")
+    turned: tuple[int, ...] = numbers("no_rope_layers")
+    every: int = size("no_rope_layer_interval", default=4)
+
+    def turns(self, layer: int) -> bool:
+        """Whether positions rotate queries and keys of a layer."""
+        return bool(self.turned[layer] if layer < len(self.turned) else (layer + 1) % self.every)
+
+    def pattern(self, layer: int) -> str:
+        """The window where positions do not rotate."""
+        return FULL if self.turns(layer) else SLIDING
 
     def reach(self, layer: int) -> int:
         """The window, where windows are used."""
         return Llama.reach(self, layer) if self.windowed else 0
+
+    def shape(self, layer: int) -> AttentionShape:
+        """No rotation on some layers."""
+        return attrs.evolve(Llama.shape(self, layer), rotary=self.turns(layer))
 
 
 @attrs.frozen(kw_only=True)
@@ -279,7 +293,7 @@ class Exaone4(Llama):
     """Llama that norms its branches, queries and keys, with a window on three layers of four (EXAONE 4, 2025).
 
     Attributes:
-        every: Layers from one that sees all to the next; a string such as ``"LLLG"`` spells them out.
+        every: Layers from one that sees all to the next; none sees less where null or 0.
     """
 
     family: ClassVar[str] = "exaone4"
@@ -288,18 +302,24 @@ class Exaone4(Llama):
     defaults: ClassVar = LLAMA | {"vocabulary": 102400, "inner": 16384, "kv_heads": 32, "window": 4096}
     wiring: ClassVar[str] = "post"
     head_norm: ClassVar[str] = "head"
-    every: int | str | None = attrs.field(default=4, metadata={"config": ("sliding_window_pattern",), "null": True})
+    every: int | None = attrs.field(default=4, metadata={"config": ("sliding_window_pattern", "every"), "null": True})
     qkv_bias: bool = switch(False, "qkv_bias")
     out_bias: bool = switch(False, "out_bias")
     inner_bias: bool = switch(False, "inner_bias")
 
+    @classmethod
+    def prepare(cls, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A pattern such as ``"LLLG"`` as one kind a layer; the last layer sees all."""
+        letters, depth = config.get("sliding_window_pattern"), config.get("num_hidden_layers")
+        if not isinstance(letters, str) or not isinstance(depth, int) or not 0 < depth <= 2000:
+            return config
+        found = {k: v for k, v in config.items() if k != "sliding_window_pattern"}
+        listed = [SLIDING if letters[i % len(letters)] == "L" else FULL for i in range(depth - 1)] if letters else []
+        return {"layer_types": [*listed, FULL] if listed else None, **found}
+
     def pattern(self, layer: int) -> str:
-        """Every so many layers, and the last, see all."""
-        if isinstance(self.every, str):
-            local = layer != self.layers - 1 and self.every[layer % len(self.every)] == "L"
-        else:
-            local = bool(self.every) and (layer + 1) % (self.every or 1) != 0
-        return SLIDING if local else FULL
+        """Every so many layers see all."""
+        return SLIDING if self.every and (layer + 1) % self.every else FULL
 
 
 @attrs.frozen(kw_only=True)
@@ -341,7 +361,3 @@ class InternLm3(Llama):
     qkv_bias: bool = switch(False, "qkv_bias", "attention_bias")
     out_bias: bool = switch(False, "bias", "mlp_bias")
     inner_bias: bool = switch(False, "bias", "mlp_bias")
-
-    def check(self) -> Iterable[str]:
-        """Heads and groups must divide."""
-        return Llama.check(self)

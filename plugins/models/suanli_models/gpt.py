@@ -11,7 +11,7 @@ from suanli import Block, Operator, Tensor
 from suanli_models.decoder import FULL, SLIDING, Decoder
 from suanli_models.dense import SOURCE
 from suanli_models.fields import maybe, number, size, switch
-from suanli_models.parts import AttentionShape, embedding, feed_forward, head
+from suanli_models.parts import AttentionShape, embedding, feed_forward, head, norm
 
 
 @attrs.frozen(kw_only=True)
@@ -207,6 +207,10 @@ class Opt(Gpt):
     def mixer(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
         """Biases where stated."""
         return feed_forward(reads, writes, inner=self.inner or 4 * self.hidden, gated=False, bias=self.biased)
+
+    def normed(self, name: str, reads: Tensor, writes: Tensor) -> Operator:
+        """A layer norm, with weights where stated."""
+        return norm(name, reads, writes, kind="layer" if self.affine else "none")
 
     def embedding(self) -> Block:
         """Tokens and positions."""

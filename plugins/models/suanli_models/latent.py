@@ -12,7 +12,7 @@ from suanli.tensors import INDEX_HEADS, Dim, tokens
 from suanli_models.dense import SOURCE, Llama
 from suanli_models.fields import maybe, number, size, switch
 from suanli_models.moe import Sparse
-from suanli_models.parts import heads_of, latent, linear, norm
+from suanli_models.parts import ExpertsShape, heads_of, latent, linear, norm
 
 
 @attrs.frozen(kw_only=True)
@@ -152,6 +152,10 @@ class DeepseekV2(Sparse):
         """The attention of a layer."""
         return latent_attention(reads, writes, self.latents(layer))
 
+    def mixture(self, layer: int) -> ExpertsShape:
+        """Biases of the shared experts where the feed-forward has them."""
+        return attrs.evolve(Sparse.mixture(self, layer), shared_bias=self.inner_bias)
+
 
 @attrs.frozen(kw_only=True)
 class DeepseekV3(DeepseekV2):
@@ -166,6 +170,7 @@ class DeepseekV3(DeepseekV2):
         **{"plain_dim": 128, "rope_dim": 64, "value_dim": 128},
     }
     familiar: ClassVar[tuple[str, ...]] = (*Llama.familiar, "kv_lora_rank", "qk_rope_head_dim", "n_routed_experts")
+    inner_bias: bool = switch(False, "inner_bias")
 
 
 @attrs.frozen(kw_only=True)

@@ -190,6 +190,7 @@ class ExpertsShape:
         shared_gate: Whether a gate of one number opens it.
         correction: Whether a weight corrects the router's scores.
         through: Width experts work in, where tokens are compressed before they are sent; 0 for none.
+        through_bias: Whether the projections to it and back have biases.
     """
 
     experts: int
@@ -203,6 +204,7 @@ class ExpertsShape:
     shared_gate: bool = False
     correction: bool = False
     through: int = 0
+    through_bias: bool = False
 
 
 def routed_experts(
@@ -225,7 +227,7 @@ def routed_experts(
     source, sum_of = reads, writes
     if shape.through:
         source, sum_of = latent("experts.in", width), latent("experts.out", width)
-        found.append(linear("experts_in", "experts", reads, source))
+        found.append(linear("experts_in", "experts", reads, source, bias=shape.through_bias))
     found += [
         pointwise("dispatch", "router", (source,), sent, keeps=False),
         Experts(
@@ -253,8 +255,9 @@ def routed_experts(
         merged = (back, side)
     if shape.through:
         found.append(pointwise("gather", "router", (back, scores), sum_of, keeps=False))
-        found.append(linear("experts_out", "experts", sum_of, attrs.evolve(writes, name="experts.wide")))
-        merged = (attrs.evolve(writes, name="experts.wide"), *merged[1:])
+        wide = attrs.evolve(writes, name="experts.wide")
+        found.append(linear("experts_out", "experts", sum_of, wide, bias=shape.through_bias))
+        merged = (wide, *merged[1:])
         scores = sum_of
     found.append(pointwise("combine", "router", (*merged, scores), writes, keeps=False))
     return tuple(found)

@@ -136,7 +136,6 @@ class NemotronH(Mamba2):
         attention_heads: Query heads.
         inner: Width of the feed-forward.
         experts: Of a layer of experts; the fields below are theirs.
-        shared: How many shared experts' widths make up the shared one.
         through: Width experts work in, where tokens are compressed first.
     """
 
@@ -146,9 +145,10 @@ class NemotronH(Mamba2):
     defaults: ClassVar = {
         **{"vocabulary": 131072, "hidden": 4096, "attention_heads": 32, "kv_heads": 8, "attention_dim": 128},
         **{"inner": 21504, "state": 128, "heads": 128, "head_dim": 64, "groups": 8, "chunk": 128},
-        **{"experts": 8, "shared": 1, "expert_inner": 7688, "shared_inner": 7688, "top_k": 2},
+        **{"experts": 8, "expert_inner": 7688, "shared_inner": 7688, "top_k": 2},
     }
 
+    tied: bool = switch(False, "tied")  # its class never ties, whatever the configuration says
     heads: int = size("mamba_num_heads", "heads")
     head_dim: int | None = maybe("mamba_head_dim")
     attention_dim: int = size("head_dim", "attention_head_dim")
@@ -164,7 +164,6 @@ class NemotronH(Mamba2):
     top_k: int = size("num_experts_per_tok", "top_k")
     expert_inner: int = size("moe_intermediate_size", "expert_inner")
     shared_inner: int = number("moe_shared_expert_intermediate_size", "shared_inner")
-    shared: int = number("n_shared_experts", "shared")
     through: int | None = maybe("moe_latent_size", "through")
     ahead_kinds: tuple[str, ...] | None = kinds("mtp_layers_block_type")
 
@@ -218,8 +217,10 @@ class NemotronH(Mamba2):
             top_k=self.top_k,
             inner=self.expert_inner,
             gated=False,
-            shared=self.shared_inner if self.shared else 0,
+            shared=self.shared_inner,
+            shared_bias=self.inner_bias,
             through=self.through or 0,
+            through_bias=self.inner_bias,
         )
         return routed_experts(reads, writes, mixture)
 
