@@ -124,25 +124,16 @@ if TYPE_CHECKING:
         DeltaScan as DeltaScan,
     )
     from suanli.operators import (
-        Indexer as Indexer,
-    )
-    from suanli.operators import (
-        LatentAttention as LatentAttention,
-    )
-    from suanli.operators import (
-        Product as Product,
-    )
-    from suanli.operators import (
-        Scan as Scan,
-    )
-    from suanli.operators import (
-        SelectiveScan as SelectiveScan,
-    )
-    from suanli.operators import (
         Embedding as Embedding,
     )
     from suanli.operators import (
         Experts as Experts,
+    )
+    from suanli.operators import (
+        Indexer as Indexer,
+    )
+    from suanli.operators import (
+        LatentAttention as LatentAttention,
     )
     from suanli.operators import (
         Linear as Linear,
@@ -155,6 +146,15 @@ if TYPE_CHECKING:
     )
     from suanli.operators import (
         Pointwise as Pointwise,
+    )
+    from suanli.operators import (
+        Product as Product,
+    )
+    from suanli.operators import (
+        Scan as Scan,
+    )
+    from suanli.operators import (
+        SelectiveScan as SelectiveScan,
     )
     from suanli.optimizer import ElementwiseOptimizer as ElementwiseOptimizer
     from suanli.optimizer import OptimizerRule as OptimizerRule
@@ -221,8 +221,8 @@ _HOMES: dict[str, str] = {
     "models": "Block Model",
     "profiles": "Profile",
     "numeric": "Number added ceil floor is_scalar maximum minimum where",
-    "operators": "Attention CausalConv CompressedAttention Compressor DeltaScan Embedding Experts Indexer LatentAttention "
-    "Linear Loss Operator Pointwise Product Scan SelectiveScan",
+    "operators": "Attention CausalConv CompressedAttention Compressor DeltaScan Embedding Experts Indexer "
+    "LatentAttention Linear Loss Operator Pointwise Product Scan SelectiveScan",
     "optimizer": "ElementwiseOptimizer OptimizerRule StateTensor",
     "parallelism": "Exchange ParallelismRule PipelineSchedule StateShards StepExchange partial_gradients "
     "partial_sums role_sizes",

@@ -71,6 +71,7 @@ class ModelFamily:
         """
         given: dict[str, Any] = {}
         names: dict[str, str] = {}
+        assumed: set[str] = set()
         config = cls.prepare(config)
         for field in attrs.fields(cls):
             keys = field.metadata.get("config", (field.name,))
@@ -82,13 +83,16 @@ class ModelFamily:
                 must = (own_names and field.default is attrs.NOTHING) or (field.name in cls.needed and not part)
                 if not must:
                     given[field.name] = cls.defaults[field.name]
+                    assumed.add(field.name)
         faults = []
         try:
             made = _converter().structure(given, cls)
         except Exception as exc:
             faults = serialize.explain_faults(exc, cls)
             raise ModelConfigError([_renamed(f, names) for f in faults], where) from None
-        faults = [*made.check()]
+        faults = [
+            f"{f} (not stated: the default of its class)" if f.partition(":")[0] in assumed else f for f in made.check()
+        ]
         if faults:
             raise ModelConfigError([_renamed(f, names) for f in faults], where)
         return made

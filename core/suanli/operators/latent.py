@@ -218,9 +218,7 @@ class CompressedAttention(Attention):
         if not at.causal:
             return near + at.whole_sequence * shared_entries(at.kv_tokens, self.every)
         most = float(self.selects or 2**31)
-        return near + pooled_pairs(
-            query=at.whole_sequence, kv_tokens=at.kv_tokens, every=float(self.every), most=most
-        )
+        return near + pooled_pairs(query=at.whole_sequence, kv_tokens=at.kv_tokens, every=float(self.every), most=most)
 
     def _core(self, at: Local, causal: bool) -> Kernel:
         core = Attention._core(self, at, causal)

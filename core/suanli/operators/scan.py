@@ -31,7 +31,9 @@ SELECTIVE = "Liu et al. 2024, VMamba: 9 operations for each element of the state
 
 
 @formula(unit="flops", source=SSD)
-def state_space_flops(*, tokens: Number, chunk: Number, heads: Number, groups: Number, key: float, value: float) -> Number:
+def state_space_flops(
+    *, tokens: Number, chunk: Number, heads: Number, groups: Number, key: float, value: float
+) -> Number:
     """FLOPs of a scan in chunks: scores within a chunk, their weighted sum, the state into it and out of it."""
     return 2.0 * tokens * (groups * chunk * key + heads * (chunk * value + 2.0 * key * value))
 

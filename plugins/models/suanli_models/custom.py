@@ -1,4 +1,4 @@
-"""Models whose own code names their fields: Qwen 1, ChatGLM, Baichuan, InternLM, EXAONE 3, and Llamas by another name."""
+"""Models whose own code names their fields: Qwen 1, ChatGLM, Baichuan, InternLM, EXAONE 3, MiniCPM, Orion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ class Qwen(Llama):
     model_types: ClassVar[tuple[str, ...]] = ("qwen",)
     source: ClassVar[str] = "Qwen/Qwen-7B configuration_qwen.py and modeling_qwen.py (QWenAttention, QWenMLP)"
     defaults: ClassVar = {
-        **{"vocabulary": 151936, "hidden": 4096, "inner": 11008, "layers": 32, "heads": 32, "qkv_bias": True},
+        "vocabulary": 151936,
+        "hidden": 4096,
+        "inner": 11008,
+        "layers": 32,
+        "heads": 32,
+        "qkv_bias": True,
     }
     qkv_bias: bool = switch(True, "qkv_bias")
     out_bias: bool = switch(False, "out_bias")
@@ -52,7 +57,12 @@ class ChatGlm(Llama):
     model_types: ClassVar[tuple[str, ...]] = ("chatglm",)
     source: ClassVar[str] = "THUDM/chatglm3-6b configuration_chatglm.py and modeling_chatglm.py"
     defaults: ClassVar = {
-        **{"vocabulary": 65024, "hidden": 4096, "inner": 13696, "layers": 28, "heads": 32, "head_dim": 128},
+        "vocabulary": 65024,
+        "hidden": 4096,
+        "inner": 13696,
+        "layers": 28,
+        "heads": 32,
+        "head_dim": 128,
     }
     needed: ClassVar[tuple[str, ...]] = ("hidden",)
 

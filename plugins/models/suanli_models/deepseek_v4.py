@@ -36,11 +36,11 @@ class DeepseekV4(Sparse):
     family: ClassVar[str] = "deepseek_v4"
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v4",)
     source: ClassVar[str] = SOURCE.format("deepseek_v4")
-    defaults: ClassVar = {
-        **{"vocabulary": 129280, "hidden": 4096, "inner": 2048, "layers": 43, "heads": 64, "kv_heads": 1},
-        **{"head_dim": 512, "query_rank": 1024, "experts": 256, "top_k": 6, "shared": 1, "window": 128},
-        **{"streams": 4, "out_groups": 8, "out_rank": 1024, "index_heads": 64, "index_dim": 128, "selects": 512},
-    }
+    defaults: ClassVar = (
+        {"vocabulary": 129280, "hidden": 4096, "inner": 2048, "layers": 43, "heads": 64, "kv_heads": 1}
+        | {"head_dim": 512, "query_rank": 1024, "experts": 256, "top_k": 6, "shared": 1, "window": 128}
+        | {"streams": 4, "out_groups": 8, "out_rank": 1024, "index_heads": 64, "index_dim": 128, "selects": 512}
+    )
 
     inner: int = size("moe_intermediate_size", "intermediate_size", "inner")
     query_rank: int = size("q_lora_rank", "query_rank")

@@ -25,9 +25,7 @@ def size(*keys: str, **options: Any) -> Any:
 
 def maybe(*keys: str, default: int | None = None) -> Any:
     """A whole number above 0, or None where the configuration has none or says null."""
-    return attrs.field(
-        default=default, validator=optional([gt(0), le(MOST)]), metadata={"config": keys, "null": True}
-    )
+    return attrs.field(default=default, validator=optional([gt(0), le(MOST)]), metadata={"config": keys, "null": True})
 
 
 def number(*keys: str, default: int = 0) -> Any:

@@ -32,7 +32,12 @@ class Qwen35(Llama):
     model_types: ClassVar[tuple[str, ...]] = ("qwen3_5", "qwen3_5_text")
     source: ClassVar[str] = f"Yang et al. 2025, Gated DeltaNet; {SOURCE.format('qwen3_5')}"
     defaults: ClassVar = DELTA | {
-        **{"vocabulary": 248320, "hidden": 4096, "inner": 12288, "layers": 32, "heads": 16, "kv_heads": 4},
+        "vocabulary": 248320,
+        "hidden": 4096,
+        "inner": 12288,
+        "layers": 32,
+        "heads": 16,
+        "kv_heads": 4,
     }
     head_norm: ClassVar[str] = "head"
 
@@ -81,10 +86,11 @@ class Qwen35Moe(Qwen3Moe):
     family: ClassVar[str] = "qwen3_5_moe"
     model_types: ClassVar[tuple[str, ...]] = ("qwen3_5_moe", "qwen3_5_moe_text")
     source: ClassVar[str] = SOURCE.format("qwen3_5_moe")
-    defaults: ClassVar = DELTA | {
-        **{"vocabulary": 248320, "hidden": 2048, "inner": 5632, "layers": 40, "heads": 16, "kv_heads": 2},
-        **{"experts": 256, "top_k": 8, "expert_inner": 512, "shared_inner": 512},
-    }
+    defaults: ClassVar = (
+        DELTA
+        | {"vocabulary": 248320, "hidden": 2048, "inner": 5632, "layers": 40, "heads": 16, "kv_heads": 2}
+        | {"experts": 256, "top_k": 8, "expert_inner": 512, "shared_inner": 512}
+    )
 
     shared_inner: int = number("shared_expert_intermediate_size", "shared_inner")
     key_heads: int = size("linear_num_key_heads", "key_heads")

@@ -125,9 +125,7 @@ def attention(reads: Tensor, writes: Tensor, shape: AttentionShape) -> tuple[Ope
         # Rotated in place: the backward pass rotates back, and needs nothing kept.
         turned = (q,) if shape.shared else (q, k)
         found.append(
-            Pointwise(
-                name="rotary", group="attention", reads=turned, writes=turned, keeps_input=False, fusable=True
-            )
+            Pointwise(name="rotary", group="attention", reads=turned, writes=turned, keeps_input=False, fusable=True)
         )
     found.append(
         Attention(
@@ -219,9 +217,7 @@ def routed_experts(
     if shape.correction:
         corrected = attrs.evolve(scores, name="router.corrected")
         found.append(
-            Pointwise(
-                name="correction", group="router", reads=(scores,), writes=(corrected,), width=scores.dims[-1:]
-            )
+            Pointwise(name="correction", group="router", reads=(scores,), writes=(corrected,), width=scores.dims[-1:])
         )
         scores = corrected
     source, sum_of = reads, writes

@@ -8,7 +8,10 @@ from importlib.resources import files
 
 from suanli import ModelFamily, ModelPreset, hookimpl, read_catalog
 
-MODULES = ("dense", "gpt", "moe", "latent", "deepseek_v4", "state_space", "linear_attention", "gemma", "cohere", "custom")
+MODULES = (
+    *("dense", "llamas", "gpt", "gpt_later", "moe", "moe_later", "latent", "latent_later", "deepseek_v4"),
+    *("state_space", "hybrids", "linear_attention", "gemma", "gemma_later", "cohere", "custom"),
+)
 
 
 @hookimpl

@@ -71,9 +71,7 @@ def mamba2(reads: Tensor, writes: Tensor, shape: StateSpace) -> tuple[Operator, 
         owner=GROUP,
     )
     width = x.dims[2:] if shape.gated_norm else ()
-    gate = Pointwise(
-        name="gated_norm", group="norm" if width else GROUP, reads=(out, z), writes=(normed,), width=width
-    )
+    gate = Pointwise(name="gated_norm", group="norm" if width else GROUP, reads=(out, z), writes=(normed,), width=width)
     first = linear("ssm_in", GROUP, reads, z, x, b, c, step, bias=shape.bias)
     return (first, conv, scan, gate, linear("ssm_out", GROUP, normed, writes, bias=shape.bias))
 
