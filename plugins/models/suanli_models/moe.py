@@ -39,7 +39,7 @@ class Sparse(Llama):
     def check(self) -> Iterable[str]:
         """A token cannot go to more experts than there are."""
         yield from Llama.check(self)
-        if self.top_k > self.experts:
+        if self.top_k > self.experts > 0:
             yield f"top_k: {self.top_k} is more than the {self.experts} experts"
         if self.shared is not None and self.shared < 0:
             yield f"shared: must be >= 0: {self.shared}"
