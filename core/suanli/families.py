@@ -174,10 +174,12 @@ class ModelPreset:
         name: Such as ``"llama-65b"``.
         aliases: Other names people type.
         config: As its ``config.json`` has it.
+        nulls: Keys that are null there, which TOML cannot say and which a missing key is not.
         source: Where it is published.
     """
 
     name: str
     aliases: tuple[str, ...] = ()
     config: Mapping[str, Any] = attrs.field(eq=False)
+    nulls: tuple[str, ...] = ()
     source: str

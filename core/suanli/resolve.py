@@ -60,7 +60,8 @@ def find_model(catalog: Catalog, asked: Any, cache: dict[str, Model] | None = No
     if cache is not None and entry.name in cache:
         return cache[entry.name]
     preset: ModelPreset = entry.value
-    made = _built(catalog, preset.config, preset.name, preset.name, preset.source)
+    config = {**dict.fromkeys(preset.nulls), **preset.config}
+    made = _built(catalog, config, preset.name, preset.name, preset.source)
     if cache is not None:
         cache[entry.name] = made
     return made
