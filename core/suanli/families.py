@@ -12,6 +12,7 @@ from suanli import serialize
 from suanli.errors import ModelConfigError, SuanliError
 from suanli.models import Block, Model
 from suanli.profiles import Known
+from suanli.storage import Storage
 
 
 @attrs.frozen(kw_only=True)
@@ -125,7 +126,15 @@ class ModelFamily:
         """The longest sequence it was made for, where stated."""
         return None
 
-    def model(self, name: str, *, source: str = "", notes: tuple[str, ...] = (), known: Known | None = None) -> Model:
+    def model(
+        self,
+        name: str,
+        *,
+        source: str = "",
+        notes: tuple[str, ...] = (),
+        known: Known | None = None,
+        storage: Storage | None = None,
+    ) -> Model:
         """The model the fields describe."""
         drafts = self.drafts()
         if drafts:
@@ -140,6 +149,7 @@ class ModelFamily:
             head=self.head(),
             context=self.context(),
             drafts=drafts,
+            storage=storage,
             notes=notes,
             source=source or self.source,
             known=known or Known(),

@@ -18,6 +18,7 @@ from suanli.formulas import formula
 from suanli.numeric import Number
 from suanli.operators import How, Operator
 from suanli.profiles import Known, exact_profile
+from suanli.storage import Storage, weight_bytes
 from suanli.tensors import KV_SEQUENCE, Local, Parameter, Tensor
 
 
@@ -118,6 +119,7 @@ class Model:
         head: The block after them.
         context: Longest sequence it was made for; None where not stated.
         drafts: Blocks that only predict tokens further ahead (multi-token prediction), left out of every count.
+        storage: How its checkpoint stores weights that are narrower than two bytes; None where none are.
         notes: What a reader should know, such as a warning of the reader.
         source: Where its configuration is from.
         known: Of the catalog.
@@ -130,6 +132,7 @@ class Model:
     head: Block
     context: int | None = None
     drafts: tuple[Block, ...] = ()
+    storage: Storage | None = None
     notes: tuple[str, ...] = ()
     source: str = ""
     known: Known = attrs.field(factory=Known, eq=False, repr=False, validator=instance_of(Known))
@@ -179,6 +182,11 @@ class Model:
                 used, of = parameter.use
                 active += count * used // of
         return ParameterCount(groups=tuple(groups.items()), active=active)
+
+    @functools.cached_property
+    def weight_bytes(self) -> int:
+        """Bytes of the checkpoint's weights: 2 each, less where the configuration says they are quantised."""
+        return weight_bytes(self)
 
     @functools.cached_property
     def draft_parameters(self) -> int:

@@ -19,6 +19,7 @@ from suanli.models import Model
 from suanli.operators import How
 from suanli.precision import Recipe
 from suanli.specs import Scenario
+from suanli.storage import RECIPES, read_storage
 
 T = TypeVar("T")
 
@@ -99,7 +100,10 @@ def _built(catalog: Catalog, config: Mapping[str, Any], name: str, where: str, s
         stated = ", ".join(f"{k} {v}" for k, v in assumed.items())
         notes.append(f"not stated, taken as the configuration class's own default: {stated}")
     made = family.from_config(own, where, part=part)
-    return made.model(clip(name), source=source, notes=tuple(notes), known=catalog.known)
+    storage, unread = read_storage(own)
+    if unread:
+        notes.append(unread)
+    return made.model(clip(name), source=source, notes=tuple(notes), known=catalog.known, storage=storage)
 
 
 def _text_part(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
@@ -202,12 +206,15 @@ class _Resolver:
                 )
             )
 
-    def recipe(self, training: bool, device: Accelerator) -> Recipe | None:
+    def recipe(self, training: bool, device: Accelerator, model: Model | None) -> Recipe | None:
         spec = self.scenario.precision
         kind = "training" if training else "serving"
         half = "bf16" if device.peak_flops_per_s("bf16") else "fp16"
         default = f"{half}-mixed" if training else half
         why = "" if half == "bf16" else f"{device.id} has no bf16"
+        stored = RECIPES.get(model.storage.format) if model is not None and model.storage is not None else None
+        if stored is not None and not training:
+            default, why = stored, "the configuration's quantization_config"
         name = self.value("precision.recipe", spec.recipe, default, why)
 
         def look_up() -> Recipe:
@@ -250,7 +257,7 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
     training = workload.training
     model, system = r.model(), r.system()
     device = system.device if system is not None else None
-    recipe = r.recipe(training, device) if device is not None else None
+    recipe = r.recipe(training, device, model) if device is not None else None
     kind = "training" if training else "serving"
 
     implementation = scenario.implementation

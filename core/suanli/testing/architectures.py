@@ -19,21 +19,34 @@ HIDDEN = {"hidden_size": (64, 128), "vocab_size": (128, 1000), "num_hidden_layer
 HEADS = {"num_attention_heads": (8,), "num_key_value_heads": (1, 2, 8)}
 DENSE = HIDDEN | HEADS | {"intermediate_size": (64, 128), "tie_word_embeddings": (True, False)}
 GPT = {
-    **{"vocab_size": (128, 1000), "n_embd": (64, 128), "n_layer": (1, 3), "n_head": (8,), "n_inner": (None, 64)},
-    **{"n_positions": (1 << 20,), "tie_word_embeddings": (True, False)},
+    "vocab_size": (128, 1000),
+    "n_embd": (64, 128),
+    "n_layer": (1, 3),
+    "n_head": (8,),
+    "n_inner": (None, 64),
+    "n_positions": (1 << 20,),
+    "tie_word_embeddings": (True, False),
 }
 WINDOW = {"sliding_window": (None, 4, 16)}
 SPARSE = {"num_experts_per_tok": (1, 2), "moe_intermediate_size": (32, 64)}
 MANY = DENSE | SPARSE | {"n_routed_experts": (4, 8), "n_shared_experts": (1, 2), "first_k_dense_replace": (0, 1)}
 LATENT = {
-    **{"num_key_value_heads": (8,), "kv_lora_rank": (16, 32), "q_lora_rank": (None, 24), "qk_nope_head_dim": (16,)},
-    **{"qk_rope_head_dim": (8,), "v_head_dim": (16, 24)},
+    "num_key_value_heads": (8,),
+    "kv_lora_rank": (16, 32),
+    "q_lora_rank": (None, 24),
+    "qk_nope_head_dim": (16,),
+    "qk_rope_head_dim": (8,),
+    "v_head_dim": (16, 24),
 }
 INDEX = {"q_lora_rank": (24,), "index_n_heads": (2, 4), "index_head_dim": (16,), "index_topk": (4, 2048)}
 SSM = {"mamba_n_heads": (16,), "mamba_d_head": ("auto",), "mamba_d_state": (8, 16), "mamba_n_groups": (1, 2)}
 DELTA = {
-    **{"linear_num_key_heads": (8,), "linear_num_value_heads": (8, 16), "linear_key_head_dim": (16,)},
-    **{"linear_value_head_dim": (16, 32), "head_dim": (16,), "full_attention_interval": (2, 4)},
+    "linear_num_key_heads": (8,),
+    "linear_num_value_heads": (8, 16),
+    "linear_key_head_dim": (16,),
+    "linear_value_head_dim": (16, 32),
+    "head_dim": (16,),
+    "full_attention_interval": (2, 4),
 }
 PER_LAYER = {"hidden_size_per_layer_input": (16,), "vocab_size_per_layer_input": (96,), "num_kv_shared_layers": (0, 2)}
 
