@@ -266,8 +266,8 @@ class Model:
             raise UnknownNameError("attention", attention, ("flash", "eager"))
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout <= 1.0:
             raise SuanliError(f"dropout must be a number from 0 to 1, got {show(dropout)}")
-        fused = exact_profile(self.known.profile(profile)).fused
-        how = How(attention=attention, dropout=dropout, fused=fused)
+        used = exact_profile(self.known.profile(profile))
+        how = How(attention=attention, dropout=dropout, fused=used.fused, unfused=used.unfused)
         at = Local(
             batch=float(batch), sequence=float(sequence), whole_sequence=float(sequence), kv_tokens=float(sequence)
         )

@@ -298,6 +298,7 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         attention=r.value("implementation.attention", implementation.attention, profile.attention),
         dropout=r.value("implementation.dropout", implementation.dropout, 0.0),
         fused=profile.fused,
+        unfused=profile.unfused,
         passes=profile.passes,
     )
     assumptions = scenario.assumptions

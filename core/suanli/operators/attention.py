@@ -27,6 +27,8 @@ class Attention(Operator):
         chunk: Tokens of a chunk a query sees no key outside of; 0 for none.
         sinks: Whether each head has a learned score that takes part in the softmax.
         shares: Whether keys and values are those of an earlier layer, cached and kept there.
+        upcasts: Whether plain modules take the softmax in fp32.
+        capped: Whether scores go through a tanh.
     """
 
     heads: int
@@ -37,6 +39,8 @@ class Attention(Operator):
     chunk: int = 0
     sinks: bool = False
     shares: bool = False
+    upcasts: bool = True
+    capped: bool = False
 
     @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -132,11 +136,39 @@ class Attention(Operator):
         if how.attention == "flash":
             lse = Tensor(name=f"{self.name}.lse", dims=tokens(Dim(HEADS, self.heads)), format="fp32", core=True)
             return (*reads, *self.writes, lse)
+        if how.unfused:
+            return (*self._repeated(reads), *self._steps(scores, how))
         kept = [Tensor(name=f"{self.name}.softmax", dims=scores, core=True)]
         if how.dropout:
             kept.append(Tensor(name=f"{self.name}.mask", dims=scores, format="mask", core=True))
             kept.append(Tensor(name=f"{self.name}.dropped", dims=scores, core=True))
         return (*reads, *kept)
+
+    def _repeated(self, reads: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Keys and values as plain modules keep them: once for each query head."""
+        if self.kv_heads == self.heads:
+            return reads
+        first, *rest = reads
+        return (
+            first,
+            *(
+                Tensor(name=f"{t.name}.repeated", dims=tokens(Dim(HEADS, self.heads), *t.dims[3:]))
+                for t in rest
+                if KV_HEADS in t.roles
+            ),
+            *(t for t in rest if KV_HEADS not in t.roles),
+        )
+
+    def _steps(self, scores: tuple[Dim, ...], how: How) -> tuple[Tensor, ...]:
+        """What tanh, softmax, its cast, dropout and the weighted sum each keep of the scores."""
+        names = [("softmax", "fp32" if self.upcasts else "activations")]
+        if self.capped:
+            names.append(("capped", "activations"))
+        if how.dropout:
+            names += [("mask", "mask"), ("dropped", "activations")]
+        elif self.upcasts:
+            names.append(("cast", "activations"))
+        return tuple(Tensor(name=f"{self.name}.{n}", dims=scores, format=f, core=True) for n, f in names)
 
 
 @formula(unit="pairs", source="definition: chunks of a sequence, each causal and blind to the others")

@@ -20,12 +20,14 @@ class How:
         dropout: Probability; 0 keeps no mask.
         fused: Whether residuals and rotations are folded into their neighbours' passes.
         passes: Passes over memory an elementwise step takes, next to one fused kernel.
+        unfused: Whether every elementary step keeps what its own gradient needs, as in a framework's plain modules.
     """
 
     attention: str = "flash"
     dropout: float = 0.0
     fused: bool = False
     passes: float = 1.0
+    unfused: bool = False
 
 
 @attrs.frozen(kw_only=True)

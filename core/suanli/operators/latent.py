@@ -59,6 +59,14 @@ class LatentAttention(Attention):
         older = at.batch * (at.kv_tokens - at.whole_sequence) * share
         return core + matmul_flops(m=older, n=width, k=float(self.rank))
 
+    def kept(self, how: How) -> tuple[Tensor, ...]:
+        if not how.unfused:
+            return Attention.kept(self, how)
+        # Keys are put together whole; their plain part stays too, beside the values it was made with.
+        whole = Tensor(name=f"{self.name}.keys", dims=self.reads[0].dims)
+        rest = tuple(t for t in Attention.kept(self, how) if t.name != self.reads[3].name)
+        return (*rest, whole)
+
     def _core(self, at: Local, causal: bool) -> Kernel:
         heads, _ = self._local(at)
         core = kernels.latent_attention(

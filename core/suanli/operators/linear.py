@@ -23,11 +23,13 @@ class Linear(Operator):
         inputs: Trailing dimensions of the tensor read that are summed over.
         bias: Whether each output has a bias.
         tied: Whether the weight is another parameter's storage.
+        upcasts: Whether plain modules take it in fp32.
     """
 
     inputs: tuple[Dim, ...]
     bias: bool = False
     tied: bool = False
+    upcasts: bool = False
 
     @functools.cached_property
     def _outputs(self) -> tuple[tuple[Dim, ...], ...]:
@@ -77,6 +79,8 @@ class Linear(Operator):
         return (gemm(m=m, n=k, k=n, formats=at.formats), gemm(m=k, n=n, k=m, formats=at.formats))
 
     def kept(self, how: How) -> tuple[Tensor, ...]:
+        if how.unfused and self.upcasts:
+            return tuple(attrs.evolve(t, name=f"{t.name}.wide", format="fp32") for t in self.reads)
         return self.reads
 
 

@@ -40,8 +40,10 @@ class Decoder(ModelFamily):
         tied: Whether the head is the embedding.
         longest: The context it was made for.
         layer_kinds: The kind of each layer, where the configuration lists them.
+        activation: Of the feed-forward; the family's own where not given.
         ahead: Multi-token prediction modules.
-        norms: Of the stream: ``"rms"`` (a weight), ``"layer"`` (weight and bias) or ``"none"``.
+        norms: The kind of the stream's norms; see :func:`suanli_models.parts.norm`.
+        activates: The activation of the feed-forward where the configuration names none.
         head_norm: Norms of queries and keys; see :class:`AttentionShape`.
         gated: Whether the activation of the feed-forward has a gate.
         wiring: ``"pre"``, ``"post"`` (branches normed), ``"sandwich"`` (both), ``"parallel"`` (attention and
@@ -54,6 +56,7 @@ class Decoder(ModelFamily):
     head_norm: ClassVar[str] = ""
     head_norm_bias: ClassVar[bool] = False
     gated: ClassVar[bool] = True
+    activates: ClassVar[str] = "silu"
     wiring: ClassVar[str] = "pre"
     head_bias: ClassVar[bool] = False
 
@@ -67,6 +70,13 @@ class Decoder(ModelFamily):
     tied: bool = switch(False, "tie_word_embeddings", "tied")
     longest: int | None = maybe("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "context")
     layer_kinds: tuple[str, ...] | None = kinds("layer_types", "layers_block_type")
+    activation: str | None = attrs.field(
+        default=None,
+        metadata={
+            "config": ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act", "activation"),
+            "null": True,
+        },
+    )
     ahead: int | None = attrs.field(
         default=None, metadata={"config": ("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers")}
     )
@@ -132,6 +142,7 @@ class Decoder(ModelFamily):
             head_norm=self.head_norm,
             head_norm_bias=self.head_norm_bias,
             window=self.reach(layer),
+            norms=self.norms,
         )
 
     def attend(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
@@ -140,7 +151,11 @@ class Decoder(ModelFamily):
 
     def mixer(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
         """The feed-forward of a layer."""
-        return feed_forward(reads, writes, inner=4 * self.hidden, gated=self.gated)
+        return feed_forward(reads, writes, inner=4 * self.hidden, gated=self.gated, activation=self.act())
+
+    def act(self) -> str:
+        """The activation of the feed-forward."""
+        return self.activation or self.activates
 
     def normed(self, name: str, reads: Tensor, writes: Tensor) -> Operator:
         """A norm of the stream."""

@@ -9,6 +9,7 @@ import attrs
 from suanli_models.decoder import FULL, SLIDING
 from suanli_models.dense import SOURCE, Llama
 from suanli_models.fields import size, switch
+from suanli_models.parts import AttentionShape
 
 
 @attrs.frozen(kw_only=True)
@@ -26,7 +27,13 @@ class Gemma(Llama):
         "heads": 16,
         "kv_heads": 16,
     } | {"head_dim": 256, "tied": True}
+    norms: ClassVar[str] = "rms-wide"
     inner_bias: bool = switch(False, "inner_bias")
+    cap: float | None = attrs.field(default=None, metadata={"config": ("attn_logit_softcapping", "cap"), "null": True})
+
+    def shape(self, layer: int) -> AttentionShape:
+        """Scores through a tanh where stated."""
+        return attrs.evolve(Llama.shape(self, layer), capped=self.cap is not None)
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +52,7 @@ class Gemma2(Gemma):
         "kv_heads": 4,
     } | {"head_dim": 256, "window": 4096, "tied": True}
     wiring: ClassVar[str] = "sandwich"
+    cap: float | None = attrs.field(default=50.0, metadata={"config": ("attn_logit_softcapping", "cap"), "null": True})
 
     def pattern(self, layer: int) -> str:
         """The window on every other layer, the first included."""
@@ -65,6 +73,7 @@ class Gemma3(Gemma2):
     source: ClassVar[str] = f"Gemma 3 report 2025; {SOURCE.format('gemma3')}"
     defaults: ClassVar = Gemma2.defaults | {"vocabulary": 262208}
     head_norm: ClassVar[str] = "head"
+    cap: float | None = attrs.field(default=None, metadata={"config": ("attn_logit_softcapping", "cap"), "null": True})
     every: int = size("sliding_window_pattern", "_sliding_window_pattern", default=6)
 
     def pattern(self, layer: int) -> str:

@@ -12,7 +12,7 @@ from suanli.tensors import HIDDEN, LATENT, Dim, tokens
 from suanli_models.decoder import FULL, SLIDING
 from suanli_models.dense import SOURCE
 from suanli_models.fields import maybe, number, numbers, size, switch
-from suanli_models.gemma import Gemma2, Gemma3
+from suanli_models.gemma import Gemma3
 from suanli_models.parts import (
     AttentionShape,
     ExpertsShape,
@@ -109,7 +109,7 @@ class Gemma4(Sharing):
     family: ClassVar[str] = "gemma4"
     model_types: ClassVar[tuple[str, ...]] = ("gemma4_text", "gemma4", "gemma4_unified", "gemma4_unified_text")
     source: ClassVar[str] = SOURCE.format("gemma4")
-    defaults: ClassVar = Gemma2.defaults | {
+    defaults: ClassVar = Gemma3.defaults | {
         "vocabulary": 262144,
         "layers": 30,
         "window": 512,

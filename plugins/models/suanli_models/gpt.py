@@ -44,7 +44,7 @@ class Gpt(Decoder):
     def mixer(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
         """The feed-forward of a layer."""
         inner = self.inner or 4 * self.hidden
-        return feed_forward(reads, writes, inner=inner, gated=self.gated, bias=self.inner_bias)
+        return feed_forward(reads, writes, inner=inner, gated=self.gated, bias=self.inner_bias, activation=self.act())
 
 
 @attrs.frozen(kw_only=True)
@@ -55,10 +55,17 @@ class Gpt2(Gpt):
         positions: Rows of the position table.
     """
 
+    activates: ClassVar[str] = "gelu_new"
     family: ClassVar[str] = "gpt2"
     model_types: ClassVar[tuple[str, ...]] = ("gpt2", "gpt-sw3")
     source: ClassVar[str] = f"Radford et al. 2019; {SOURCE.format('gpt2')}"
-    defaults: ClassVar = {"vocabulary": 50257, "hidden": 768, "layers": 12, "heads": 12, "positions": 1024}
+    defaults: ClassVar = {
+        "vocabulary": 50257,
+        "hidden": 768,
+        "layers": 12,
+        "heads": 12,
+        "positions": 1024,
+    }
     familiar: ClassVar[tuple[str, ...]] = ("vocab_size", "n_embd", "n_layer", "n_head")
     rotary: ClassVar[bool] = False
 
@@ -68,6 +75,10 @@ class Gpt2(Gpt):
     def context(self) -> int | None:
         """As many tokens as it has positions."""
         return self.positions
+
+    def shape(self, layer: int) -> AttentionShape:
+        """The softmax in the stream's own format."""
+        return attrs.evolve(Gpt.shape(self, layer), upcasts=False)
 
     def embedding(self) -> Block:
         """Token and position embedding, dropout."""
@@ -82,6 +93,7 @@ class GptBigCode(Gpt2):
         multi_query: Whether all query heads share one key and value head.
     """
 
+    activates: ClassVar[str] = "gelu_pytorch_tanh"
     family: ClassVar[str] = "gpt_bigcode"
     model_types: ClassVar[tuple[str, ...]] = ("gpt_bigcode",)
     source: ClassVar[str] = f"Li et al. 2023; {SOURCE.format('gpt_bigcode')}"
@@ -90,17 +102,25 @@ class GptBigCode(Gpt2):
 
     def shape(self, layer: int) -> AttentionShape:
         """One key and value head."""
-        return attrs.evolve(Gpt2.shape(self, layer), kv_heads=1 if self.multi_query else self.heads)
+        kv_heads = 1 if self.multi_query else self.heads
+        return attrs.evolve(Gpt2.shape(self, layer), kv_heads=kv_heads, upcasts=True)
 
 
 @attrs.frozen(kw_only=True)
 class GptJ(Gpt):
     """Attention without biases beside a feed-forward, behind one norm (GPT-J, 2021; CodeGen, 2022)."""
 
+    activates: ClassVar[str] = "gelu_new"
     family: ClassVar[str] = "gptj"
     model_types: ClassVar[tuple[str, ...]] = ("gptj", "codegen")
     source: ClassVar[str] = SOURCE.format("gptj")
-    defaults: ClassVar = {"vocabulary": 50400, "hidden": 4096, "layers": 28, "heads": 16, "longest": 2048}
+    defaults: ClassVar = {
+        "vocabulary": 50400,
+        "hidden": 4096,
+        "layers": 28,
+        "heads": 16,
+        "longest": 2048,
+    }
     wiring: ClassVar[str] = "parallel"
     qkv_bias: ClassVar[bool] = False
     out_bias: ClassVar[bool] = False
@@ -156,10 +176,17 @@ class GptNeoX(Gpt):
         parallel: Whether the two stand side by side.
     """
 
+    activates: ClassVar[str] = "gelu"
     family: ClassVar[str] = "gpt_neox"
     model_types: ClassVar[tuple[str, ...]] = ("gpt_neox",)
     source: ClassVar[str] = f"Black et al. 2022; {SOURCE.format('gpt_neox')}"
-    defaults: ClassVar = {"vocabulary": 50432, "hidden": 6144, "layers": 44, "heads": 64, "inner": 24576}
+    defaults: ClassVar = {
+        "vocabulary": 50432,
+        "hidden": 6144,
+        "layers": 44,
+        "heads": 64,
+        "inner": 24576,
+    }
 
     biased: bool = switch(True, "attention_bias")
     parallel: bool = switch(True, "use_parallel_residual")
@@ -170,7 +197,7 @@ class GptNeoX(Gpt):
 
     def shape(self, layer: int) -> AttentionShape:
         """Biases where stated."""
-        return attrs.evolve(Gpt.shape(self, layer), qkv_bias=self.biased, out_bias=self.biased)
+        return attrs.evolve(Gpt.shape(self, layer), qkv_bias=self.biased, out_bias=self.biased, packed=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -185,6 +212,7 @@ class Opt(Gpt):
         affine: Whether norms have weights.
     """
 
+    activates: ClassVar[str] = "relu"
     family: ClassVar[str] = "opt"
     model_types: ClassVar[tuple[str, ...]] = ("opt",)
     source: ClassVar[str] = f"Zhang et al. 2022; {SOURCE.format('opt')}"
@@ -219,7 +247,9 @@ class Opt(Gpt):
 
     def mixer(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
         """Biases where stated."""
-        return feed_forward(reads, writes, inner=self.inner or 4 * self.hidden, gated=False, bias=self.biased)
+        return feed_forward(
+            reads, writes, inner=self.inner or 4 * self.hidden, gated=False, bias=self.biased, activation=self.act()
+        )
 
     def normed(self, name: str, reads: Tensor, writes: Tensor) -> Operator:
         """A layer norm, with weights where stated."""

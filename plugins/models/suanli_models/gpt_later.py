@@ -19,6 +19,7 @@ from suanli_models.parts import AttentionShape, embedding, feed_forward
 class Bloom(Gpt):
     """Pre-norm decoder with ALiBi and a norm after the embedding (Le Scao et al. 2022)."""
 
+    activates: ClassVar[str] = "gelu"
     family: ClassVar[str] = "bloom"
     model_types: ClassVar[tuple[str, ...]] = ("bloom",)
     source: ClassVar[str] = f"Le Scao et al. 2022; {SOURCE.format('bloom')}"
@@ -42,11 +43,18 @@ class Mpt(Gpt):
         rows: Learned positions, where there is no ALiBi.
     """
 
+    activates: ClassVar[str] = "gelu"
     family: ClassVar[str] = "mpt"
     model_types: ClassVar[tuple[str, ...]] = ("mpt",)
     source: ClassVar[str] = SOURCE.format("mpt")
-    defaults: ClassVar = {"vocabulary": 50368, "hidden": 2048, "layers": 24, "heads": 16, "tied": True}
-    norms: ClassVar[str] = "rms"
+    defaults: ClassVar = {
+        "vocabulary": 50368,
+        "hidden": 2048,
+        "layers": 24,
+        "heads": 16,
+        "tied": True,
+    }
+    norms: ClassVar[str] = "plain"
     rotary: ClassVar[bool] = False
     qkv_bias: ClassVar[bool] = False
     out_bias: ClassVar[bool] = False
@@ -76,7 +84,9 @@ class Mpt(Gpt):
 
     def mixer(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
         """The feed-forward, so many times as wide as the stream."""
-        return feed_forward(reads, writes, inner=self.inner or self.expansion * self.hidden, gated=False)
+        return feed_forward(
+            reads, writes, inner=self.inner or self.expansion * self.hidden, gated=False, activation=self.act()
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -91,10 +101,17 @@ class Falcon(Gpt):
         biased: Whether products have biases.
     """
 
+    activates: ClassVar[str] = "gelu"
     family: ClassVar[str] = "falcon"
     model_types: ClassVar[tuple[str, ...]] = ("falcon", "RefinedWeb", "RefinedWebModel")
     source: ClassVar[str] = f"Almazrouei et al. 2023; {SOURCE.format('falcon')}"
-    defaults: ClassVar = {"vocabulary": 65024, "hidden": 4544, "layers": 32, "heads": 71, "tied": True}
+    defaults: ClassVar = {
+        "vocabulary": 65024,
+        "hidden": 4544,
+        "layers": 32,
+        "heads": 71,
+        "tied": True,
+    }
 
     hidden: int = size("n_embed", "hidden_size", "hidden")
     newer: bool = switch(False, "new_decoder_architecture")
@@ -123,7 +140,9 @@ class Falcon(Gpt):
 
     def mixer(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
         """Biases where stated."""
-        return feed_forward(reads, writes, inner=self.inner or 4 * self.hidden, gated=False, bias=self.biased)
+        return feed_forward(
+            reads, writes, inner=self.inner or 4 * self.hidden, gated=False, bias=self.biased, activation=self.act()
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -134,6 +153,7 @@ class Phi(Gpt):
         normed_heads: Whether queries and keys are normed head by head.
     """
 
+    activates: ClassVar[str] = "gelu_new"
     family: ClassVar[str] = "phi"
     model_types: ClassVar[tuple[str, ...]] = ("phi", "phi-msft", "mixformer-sequential")
     source: ClassVar[str] = SOURCE.format("phi")
@@ -153,10 +173,17 @@ class Phi(Gpt):
 class Persimmon(Gpt):
     """Pre-norm decoder that norms queries and keys head by head (Persimmon-8B, 2023)."""
 
+    activates: ClassVar[str] = "relu2"
     family: ClassVar[str] = "persimmon"
     model_types: ClassVar[tuple[str, ...]] = ("persimmon",)
     source: ClassVar[str] = SOURCE.format("persimmon")
-    defaults: ClassVar = {"vocabulary": 262144, "hidden": 4096, "inner": 16384, "layers": 36, "heads": 64}
+    defaults: ClassVar = {
+        "vocabulary": 262144,
+        "hidden": 4096,
+        "inner": 16384,
+        "layers": 36,
+        "heads": 64,
+    }
     normed_heads: bool = switch(True, "qk_layernorm")
 
     def shape(self, layer: int) -> AttentionShape:
@@ -172,6 +199,7 @@ class StarCoder2(Gpt):
         biased: Whether products have biases.
     """
 
+    activates: ClassVar[str] = "gelu_pytorch_tanh"
     family: ClassVar[str] = "starcoder2"
     model_types: ClassVar[tuple[str, ...]] = ("starcoder2",)
     source: ClassVar[str] = f"Lozhkov et al. 2024; {SOURCE.format('starcoder2')}"
@@ -195,7 +223,9 @@ class StarCoder2(Gpt):
 
     def mixer(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
         """Biases where stated."""
-        return feed_forward(reads, writes, inner=self.inner or 4 * self.hidden, gated=False, bias=self.biased)
+        return feed_forward(
+            reads, writes, inner=self.inner or 4 * self.hidden, gated=False, bias=self.biased, activation=self.act()
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -207,10 +237,17 @@ class Nemotron(Gpt):
         inner_biased: Whether the feed-forward has.
     """
 
+    activates: ClassVar[str] = "relu2"
     family: ClassVar[str] = "nemotron"
     model_types: ClassVar[tuple[str, ...]] = ("nemotron",)
     source: ClassVar[str] = f"Nemotron-4 340B technical report 2024; {SOURCE.format('nemotron')}"
-    defaults: ClassVar = {"vocabulary": 256000, "hidden": 6144, "inner": 24576, "layers": 32, "heads": 48}
+    defaults: ClassVar = {
+        "vocabulary": 256000,
+        "hidden": 6144,
+        "inner": 24576,
+        "layers": 32,
+        "heads": 48,
+    }
 
     biased: bool = switch(False, "attention_bias")
     inner_biased: bool = switch(False, "mlp_bias")
@@ -221,7 +258,14 @@ class Nemotron(Gpt):
 
     def mixer(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
         """Biases where stated."""
-        return feed_forward(reads, writes, inner=self.inner or 4 * self.hidden, gated=False, bias=self.inner_biased)
+        return feed_forward(
+            reads,
+            writes,
+            inner=self.inner or 4 * self.hidden,
+            gated=False,
+            bias=self.inner_biased,
+            activation=self.act(),
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -238,7 +282,14 @@ class StableLm(Decoder):
     family: ClassVar[str] = "stablelm"
     model_types: ClassVar[tuple[str, ...]] = ("stablelm", "stablelm_epoch")
     source: ClassVar[str] = SOURCE.format("stablelm")
-    defaults: ClassVar = {"vocabulary": 50304, "hidden": 2560, "inner": 6912, "layers": 32, "heads": 32, "kv_heads": 32}
+    defaults: ClassVar = {
+        "vocabulary": 50304,
+        "hidden": 2560,
+        "inner": 6912,
+        "layers": 32,
+        "heads": 32,
+        "kv_heads": 32,
+    }
     norms: ClassVar[str] = "layer"
 
     inner: int = size("intermediate_size", "inner")

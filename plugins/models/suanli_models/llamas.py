@@ -34,6 +34,7 @@ class Helium(Llama):
 class Arcee(Llama):
     """Llama with a plain, squared-ReLU feed-forward (Arcee AFM, 2025)."""
 
+    activates: ClassVar[str] = "relu2"
     family: ClassVar[str] = "arcee"
     model_types: ClassVar[tuple[str, ...]] = ("arcee",)
     source: ClassVar[str] = SOURCE.format("arcee")
@@ -61,6 +62,7 @@ class Olmo2(Llama):
     model_types: ClassVar[tuple[str, ...]] = ("olmo2",)
     source: ClassVar[str] = SOURCE.format("olmo2")
     defaults: ClassVar = Olmo.defaults
+    norms: ClassVar[str] = "rms-wide"
     wiring: ClassVar[str] = "post"
     head_norm: ClassVar[str] = "whole"
     inner_bias: bool = switch(False, "inner_bias")
@@ -141,7 +143,12 @@ class Exaone4(Llama):
     family: ClassVar[str] = "exaone4"
     model_types: ClassVar[tuple[str, ...]] = ("exaone4",)
     source: ClassVar[str] = SOURCE.format("exaone4")
-    defaults: ClassVar = LLAMA | {"vocabulary": 102400, "inner": 16384, "kv_heads": 32, "window": 4096}
+    defaults: ClassVar = LLAMA | {
+        "vocabulary": 102400,
+        "inner": 16384,
+        "kv_heads": 32,
+        "window": 4096,
+    }
     wiring: ClassVar[str] = "post"
     head_norm: ClassVar[str] = "head"
     every: int | None = attrs.field(default=4, metadata={"config": ("sliding_window_pattern", "every"), "null": True})

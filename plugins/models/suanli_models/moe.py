@@ -25,7 +25,10 @@ class Sparse(Llama):
         shared: Experts every token goes to, besides.
         first_dense: Layers before the first with experts.
         mlp_kinds: For each layer ``"dense"`` or ``"sparse"``, where the configuration lists them.
+        wide_router: Whether plain modules take the router's product in fp32.
     """
+
+    wide_router: ClassVar[bool] = False
 
     experts: int = size("n_routed_experts", "num_experts", "num_local_experts", "experts")
     top_k: int = size("num_experts_per_tok", "num_experts_per_token", "top_k")
@@ -54,7 +57,12 @@ class Sparse(Llama):
         """The experts of a layer."""
         inner = self.expert_inner or self.inner
         return ExpertsShape(
-            experts=self.experts, top_k=self.top_k, inner=inner, gated=self.gated, shared=(self.shared or 0) * inner
+            experts=self.experts,
+            top_k=self.top_k,
+            inner=inner,
+            gated=self.gated,
+            shared=(self.shared or 0) * inner,
+            wide_router=self.wide_router,
         )
 
     def mixer(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
@@ -204,7 +212,13 @@ class PhiMoe(Mixtral):
     family: ClassVar[str] = "phimoe"
     model_types: ClassVar[tuple[str, ...]] = ("phimoe",)
     source: ClassVar[str] = SOURCE.format("phimoe")
-    defaults: ClassVar = LLAMA | {"vocabulary": 32064, "inner": 6400, "kv_heads": 8, "experts": 16, "top_k": 2}
+    defaults: ClassVar = LLAMA | {
+        "vocabulary": 32064,
+        "inner": 6400,
+        "kv_heads": 8,
+        "experts": 16,
+        "top_k": 2,
+    }
     familiar: ClassVar[tuple[str, ...]] = ()
     norms: ClassVar[str] = "layer"
     logits_bias: bool = switch(False, "lm_head_bias")

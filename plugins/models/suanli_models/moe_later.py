@@ -44,6 +44,7 @@ class Glm4Moe(Sparse):
         normed_heads: Whether queries and keys are normed head by head.
     """
 
+    wide_router: ClassVar[bool] = True
     family: ClassVar[str] = "glm4_moe"
     model_types: ClassVar[tuple[str, ...]] = ("glm4_moe", "glm4v_moe", "glm4v_moe_text")
     source: ClassVar[str] = f"GLM-4.5 report 2025; {SOURCE.format('glm4_moe')}"
@@ -72,6 +73,7 @@ class Dots1(Sparse):
         full_layers: Layers below the first with a window.
     """
 
+    wide_router: ClassVar[bool] = True
     family: ClassVar[str] = "dots1"
     model_types: ClassVar[tuple[str, ...]] = ("dots1",)
     source: ClassVar[str] = SOURCE.format("dots1")

@@ -19,9 +19,51 @@ def latent(name: str, width: int) -> Tensor:
 
 
 def norm(name: str, reads: Tensor, writes: Tensor, *, kind: str = "rms") -> Pointwise:
-    """A norm over the last dimension of `reads`: ``"rms"`` (a weight), ``"layer"`` (and a bias), ``"none"``."""
+    """A norm over the last dimension of `reads`.
+
+    Args:
+        name: Of the operator.
+        reads: What is normed.
+        writes: The result.
+        kind: ``"rms"`` (a weight), ``"rms-wide"`` (applied before the cast back from fp32),
+            ``"layer"`` (weight and bias), ``"plain"`` (a layer norm's weight alone), ``"none"``.
+    """
     width = () if kind == "none" else reads.dims[-1:]
-    return Pointwise(name=name, group="norm", reads=(reads,), writes=(writes,), width=width, bias=kind == "layer")
+    return Pointwise(
+        name=name,
+        group="norm",
+        reads=(reads,),
+        writes=(writes,),
+        width=width,
+        bias=kind == "layer",
+        steps=norm_steps(name, reads, kind),
+    )
+
+
+def norm_steps(name: str, reads: Tensor, kind: str) -> tuple[Tensor, ...]:
+    """What a framework's plain norm keeps: a kernel's input and statistics, or each step of an RMSNorm in fp32."""
+    one = Tensor(name=f"{name}.deviation", dims=reads.dims[:-1], format="fp32")
+    if not kind.startswith("rms"):
+        return (reads, one, attrs.evolve(one, name=f"{name}.mean"))
+    wide = attrs.evolve(reads, name=f"{name}.wide", format="fp32")
+    scaled = attrs.evolve(reads, name=f"{name}.scaled", format="fp32" if kind == "rms-wide" else reads.format)
+    return (wide, scaled, one)
+
+
+ACTIVATION_STEPS = {"gelu_new": 3, "gelu_fast": 6, "gelu_python": 2, "quick_gelu": 1, "relu2": 1}
+"""Tensors besides input and output that an activation written in elementary steps keeps; others are one kernel."""
+KEEPS_OUTPUT = ("relu", "relu2", "tanh", "sigmoid")
+"""Activations whose gradient needs what they gave, not what they took."""
+
+
+def activation_steps(group: str, raised: tuple[Tensor, ...], active: Tensor, kind: str) -> tuple[Tensor, ...]:
+    """What an activation, and the product with its gate, keep when each step is a kernel of its own."""
+    first = raised[0]
+    more = tuple(attrs.evolve(first, name=f"{group}.{kind}.{i}") for i in range(ACTIVATION_STEPS.get(kind, 0)))
+    taken = () if kind in KEEPS_OUTPUT else (first,)
+    if len(raised) == 1:
+        return (*taken, *more)
+    return (*taken, *more, attrs.evolve(active, name=f"{group}.opened"), *raised[1:])
 
 
 def residual(name: str, stream_in: Tensor, *rest: Tensor) -> Pointwise:
@@ -73,6 +115,10 @@ class AttentionShape:
         gate: Whether another projection of the queries' width gates what is attended.
         same: Whether values are the keys' projection.
         shared: Whether keys and values are an earlier layer's.
+        norms: The kind of the norms of queries and keys; see :func:`norm`.
+        upcasts: Whether plain modules take the softmax in fp32.
+        capped: Whether scores go through a tanh.
+        packed: Whether queries, keys and values are views of one tensor, which stays as long as one of them.
     """
 
     heads: int
@@ -90,6 +136,10 @@ class AttentionShape:
     gate: bool = False
     same: bool = False
     shared: bool = False
+    norms: str = "rms"
+    upcasts: bool = True
+    capped: bool = False
+    packed: bool = False
 
 
 def attention(reads: Tensor, writes: Tensor, shape: AttentionShape) -> tuple[Operator, ...]:
@@ -118,14 +168,24 @@ def attention(reads: Tensor, writes: Tensor, shape: AttentionShape) -> tuple[Ope
                     writes=(normed[-1],),
                     width=width if shape.head_norm != "none" else (),
                     bias=shape.head_norm_bias,
+                    steps=norm_steps(f"{tensor.name}_norm", tensor, shape.norms),
                 )
             )
         q, k = (*normed, k)[:2]
     if shape.rotary:
         # Rotated in place: the backward pass rotates back, and needs nothing kept.
         turned = (q,) if shape.shared else (q, k)
+        whole = tuple(attrs.evolve(t, name=f"{t.name}.unrotated") for t in turned) if shape.packed else None
         found.append(
-            Pointwise(name="rotary", group="attention", reads=turned, writes=turned, keeps_input=False, fusable=True)
+            Pointwise(
+                name="rotary",
+                group="attention",
+                reads=turned,
+                writes=turned,
+                keeps_input=False,
+                fusable=True,
+                steps=whole,
+            )
         )
     found.append(
         Attention(
@@ -141,6 +201,8 @@ def attention(reads: Tensor, writes: Tensor, shape: AttentionShape) -> tuple[Ope
             chunk=shape.chunk,
             sinks=shape.sinks,
             shares=shape.shared,
+            upcasts=shape.upcasts,
+            capped=shape.capped,
         )
     )
     if shape.gate:
@@ -159,6 +221,7 @@ def feed_forward(
     gated: bool = True,
     bias: bool = False,
     group: str = "mlp",
+    activation: str = "silu",
 ) -> tuple[Operator, ...]:
     """Up (and gate), activation, down."""
     up = Tensor(name=f"{group}.up", dims=tokens(Dim(FFN, inner)))
@@ -167,7 +230,13 @@ def feed_forward(
     raised = (gate, up) if gated else (up,)
     return (
         linear(f"{group}_up", group, reads, *raised, bias=bias),
-        pointwise(f"{group}_activation", group, raised, active),
+        Pointwise(
+            name=f"{group}_activation",
+            group=group,
+            reads=raised,
+            writes=(active,),
+            steps=activation_steps(group, raised, active, activation),
+        ),
         linear(f"{group}_down", group, active, writes, bias=bias),
     )
 
@@ -187,6 +256,7 @@ class ExpertsShape:
         shared_bias: Whether its matrices have biases.
         shared_gate: Whether a gate of one number opens it.
         correction: Whether a weight corrects the router's scores.
+        wide_router: Whether plain modules take the router's product in fp32.
         through: Width experts work in, where tokens are compressed before they are sent; 0 for none.
         through_bias: Whether the projections to it and back have biases.
     """
@@ -201,6 +271,7 @@ class ExpertsShape:
     shared_bias: bool = False
     shared_gate: bool = False
     correction: bool = False
+    wide_router: bool = False
     through: int = 0
     through_bias: bool = False
 
@@ -213,7 +284,8 @@ def routed_experts(
     width = shape.through or reads.dims[-1].size
     sent = Tensor(name="dispatched", dims=tokens(Dim(TOP_K, shape.top_k), Dim(HIDDEN, width)))
     back = attrs.evolve(sent, name="returned")
-    found: list[Operator] = [linear("router", "router", routes or reads, scores, bias=shape.router_bias)]
+    router = linear("router", "router", routes or reads, scores, bias=shape.router_bias)
+    found: list[Operator] = [attrs.evolve(router, upcasts=shape.wide_router)]
     if shape.correction:
         corrected = attrs.evolve(scores, name="router.corrected")
         found.append(
