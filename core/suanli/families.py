@@ -44,20 +44,26 @@ class ModelFamily:
         return config
 
     @classmethod
-    def assumed(cls, config: Mapping[str, Any], *, part: bool = False) -> dict[str, Any]:
+    def assumed(cls, config: Mapping[str, Any], *, strange: bool = False) -> dict[str, Any]:
         """Sizes a configuration does not state and its class has a default for, by its own key."""
         config = cls.prepare(config)
         found: dict[str, Any] = {}
         for field in attrs.fields(cls):
             keys = field.metadata.get("config", (field.name,))
-            value = cls.defaults.get(field.name)
+            value = None if strange and field.default is not attrs.NOTHING else cls.defaults.get(field.name)
             if isinstance(value, int) and not isinstance(value, bool) and not any(k in config for k in keys):
                 found[keys[0]] = value
         return found
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, Any], where: str = "config", *, own_names: bool = False, part: bool = False
+        cls,
+        config: Mapping[str, Any],
+        where: str = "config",
+        *,
+        own_names: bool = False,
+        part: bool = False,
+        strange: bool = False,
     ) -> Self:
         """An instance from the keys of a ``config.json``; unknown keys are the trainer's business and ignored.
 
@@ -66,6 +72,7 @@ class ModelFamily:
             where: The file they are from.
             own_names: Whether faults are told with the names of the fields instead of the configuration's keys.
             part: Whether it is a part of a larger configuration, which leaves out what its class has a default for.
+            strange: Whether it is of another, unknown type, whose own defaults for what may be left out nobody knows.
 
         Raises:
             ModelConfigError: Naming every key that is missing or out of range.
@@ -82,7 +89,7 @@ class ModelFamily:
                 given[field.name] = config[key]
             elif field.name in cls.defaults:
                 must = (own_names and field.default is attrs.NOTHING) or (field.name in cls.needed and not part)
-                if not must:
+                if not must and not (strange and field.default is not attrs.NOTHING):
                     given[field.name] = cls.defaults[field.name]
                     assumed.add(field.name)
         faults = []
@@ -126,6 +133,12 @@ class ModelFamily:
         """The longest sequence it was made for, where stated."""
         return None
 
+    def _layers(self) -> tuple[Block, ...]:
+        """The layers; those of the same operators are one block."""
+        same: dict[tuple[int, ...], Block] = {}
+        made = (self.decoder(i) for i in range(self.depth()))
+        return tuple(same.setdefault(tuple(id(op) for op in block.operators), block) for block in made)
+
     def model(
         self,
         name: str,
@@ -145,7 +158,7 @@ class ModelFamily:
             name=name,
             family=self.family,
             embedding=self.embedding(),
-            layers=tuple(self.decoder(i) for i in range(self.depth())),
+            layers=self._layers(),
             head=self.head(),
             context=self.context(),
             drafts=drafts,

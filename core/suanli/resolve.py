@@ -84,6 +84,7 @@ def _built(catalog: Catalog, config: Mapping[str, Any], name: str, where: str, s
     kinds = [k for k in (own.get("model_type"), config.get("model_type")) if isinstance(k, str)]
     family = next((f for f in map(catalog.family_of, kinds) if f is not None), None)
     notes: list[str] = ["the language model only; encoders of other modalities are left out"] if part else []
+    strange = family is None
     if family is None:
         family = catalog.nearest_family(own)
         if family is None:
@@ -95,11 +96,11 @@ def _built(catalog: Catalog, config: Mapping[str, Any], name: str, where: str, s
             f"model_type {kind} is not known; taken as {family.family!r}, whose keys it has: "
             "biases, norms and caches may differ"
         )
-    assumed = family.assumed(own, part=part)
+    assumed = family.assumed(own, strange=strange)
     if assumed:
         stated = ", ".join(f"{k} {v}" for k, v in assumed.items())
         notes.append(f"not stated, taken as the configuration class's own default: {stated}")
-    made = family.from_config(own, where, part=part)
+    made = family.from_config(own, where, part=part, strange=strange)
     storage, unread = read_storage(own)
     if unread:
         notes.append(unread)
@@ -118,7 +119,7 @@ def _text_part(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
 
 def _missing(catalog: Catalog, config: Mapping[str, Any]) -> str:
     """What a configuration lacks to be taken for the family it is nearest to."""
-    wanted = [e.value.familiar for e in catalog.entries("model family") if e.value.familiar]
+    wanted = [f.familiar for f in catalog.familiar_families()]
     if not wanted:
         return "and no family takes unknown ones"
     nearest = min(wanted, key=lambda keys: (sum(k not in config for k in keys), len(keys)))

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import attrs
 
 from suanli import Attention, Block, Dim, Embedding, Experts, Linear, Loss, Operator, Pointwise, Tensor
 from suanli.tensors import CHOICES, FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LATENT, TOP_K, VOCABULARY, tokens
 
+Made = TypeVar("Made", bound=Callable[..., Any])
 
+
+def _remembered(make: Made) -> Made:
+    """Equal layers share their parts: a model of thousands of layers is made in the time of a few."""
+    return functools.lru_cache(maxsize=4096)(make)  # type: ignore[return-value]
+
+
+@_remembered
 def stream(name: str, hidden: int) -> Tensor:
     """A tensor of the residual stream's width."""
     return Tensor(name=name, dims=tokens(Dim(HIDDEN, hidden)))
 
 
+@_remembered
 def latent(name: str, width: int) -> Tensor:
     """A compressed tensor, whole on every rank."""
     return Tensor(name=name, dims=tokens(Dim(LATENT, width)))
 
 
+@_remembered
 def norm(name: str, reads: Tensor, writes: Tensor, *, kind: str = "rms") -> Pointwise:
     """A norm over the last dimension of `reads`.
 
@@ -66,6 +80,7 @@ def activation_steps(group: str, raised: tuple[Tensor, ...], active: Tensor, kin
     return (*taken, *more, attrs.evolve(active, name=f"{group}.opened"), *raised[1:])
 
 
+@_remembered
 def residual(name: str, stream_in: Tensor, *rest: Tensor) -> Pointwise:
     """The stream plus branches, dropout on them; the last tensor is written."""
     *branches, out = rest
@@ -80,16 +95,19 @@ def residual(name: str, stream_in: Tensor, *rest: Tensor) -> Pointwise:
     )
 
 
+@_remembered
 def pointwise(name: str, group: str, reads: tuple[Tensor, ...], writes: Tensor, *, keeps: bool = True) -> Pointwise:
     """An activation, a gate, a sum."""
     return Pointwise(name=name, group=group, reads=reads, writes=(writes,), keeps_input=keeps)
 
 
+@_remembered
 def linear(name: str, group: str, reads: Tensor, *writes: Tensor, bias: bool = False) -> Linear:
     """A product from all of what a tensor holds of a token to `writes`."""
     return Linear(name=name, group=group, reads=(reads,), writes=writes, inputs=reads.dims[2:], bias=bias)
 
 
+@_remembered
 def heads_of(name: str, heads: int, width: int, role: str = HEADS) -> Tensor:
     """A tensor of `heads` heads."""
     return Tensor(name=name, dims=tokens(Dim(role, heads), Dim(HEAD_DIM, width)))
@@ -142,6 +160,7 @@ class AttentionShape:
     packed: bool = False
 
 
+@_remembered
 def attention(reads: Tensor, writes: Tensor, shape: AttentionShape) -> tuple[Operator, ...]:
     """Projections to queries, keys and values, the attention core, and the projection back."""
     q = heads_of("query", shape.heads, shape.head_dim)
@@ -213,6 +232,7 @@ def attention(reads: Tensor, writes: Tensor, shape: AttentionShape) -> tuple[Ope
     return tuple(found)
 
 
+@_remembered
 def feed_forward(
     reads: Tensor,
     writes: Tensor,
@@ -276,6 +296,7 @@ class ExpertsShape:
     through_bias: bool = False
 
 
+@_remembered
 def routed_experts(
     reads: Tensor, writes: Tensor, shape: ExpertsShape, *, routes: Tensor | None = None
 ) -> tuple[Operator, ...]:
