@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli_models.dense import LLAMA, Llama
-from suanli_models.fields import maybe, size, switch
+from suanli_models.fields import count, maybe, size, switch
 from suanli_models.parts import AttentionShape
 
 
@@ -67,7 +67,7 @@ class ChatGlm(Llama):
     needed: ClassVar[tuple[str, ...]] = ("hidden",)
 
     vocabulary: int = size("padded_vocab_size", "vocab_size", "vocabulary")
-    layers: int = attrs.field(metadata={"config": ("num_layers", "num_hidden_layers", "layers")})
+    layers: int = count("num_layers", "num_hidden_layers", "layers")
     inner: int = size("ffn_hidden_size", "inner_hidden_size", "intermediate_size", "inner")
     head_dim: int | None = maybe("kv_channels", "head_dim")
     grouped: bool = switch(False, "multi_query_attention")

@@ -9,7 +9,7 @@ import attrs
 
 from suanli import Block, Linear, ModelFamily, Operator, Tensor
 from suanli.tensors import HIDDEN, Dim
-from suanli_models.fields import count, kinds, maybe, size, switch
+from suanli_models.fields import count, kinds, maybe, size, some, switch
 from suanli_models.parts import (
     AttentionShape,
     attention,
@@ -77,9 +77,7 @@ class Decoder(ModelFamily):
             "null": True,
         },
     )
-    ahead: int | None = attrs.field(
-        default=None, metadata={"config": ("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers")}
-    )
+    ahead: int | None = some("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers", most=100)
 
     def check(self) -> Iterable[str]:
         """Heads and groups must divide, and each layer have a kind."""

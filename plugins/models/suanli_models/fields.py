@@ -33,6 +33,11 @@ def number(*keys: str, default: int = 0) -> Any:
     return attrs.field(default=default, validator=[ge(0), le(MOST)], metadata={"config": keys})
 
 
+def some(*keys: str, default: int | None = None, most: int = MOST) -> Any:
+    """A whole number, 0 included, or None where the configuration has none or says null."""
+    return attrs.field(default=default, validator=optional([ge(0), le(most)]), metadata={"config": keys, "null": True})
+
+
 def count(*keys: str) -> Any:
     """The number of layers."""
     return attrs.field(validator=[gt(0), le(MOST_LAYERS)], metadata={"config": keys})

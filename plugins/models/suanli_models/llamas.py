@@ -9,7 +9,7 @@ import attrs
 
 from suanli_models.decoder import FULL, SLIDING
 from suanli_models.dense import LLAMA, SOURCE, Llama
-from suanli_models.fields import switch
+from suanli_models.fields import some, switch
 
 
 @attrs.frozen(kw_only=True)
@@ -151,7 +151,7 @@ class Exaone4(Llama):
     }
     wiring: ClassVar[str] = "post"
     head_norm: ClassVar[str] = "head"
-    every: int | None = attrs.field(default=4, metadata={"config": ("sliding_window_pattern", "every"), "null": True})
+    every: int | None = some("sliding_window_pattern", "every", default=4)
     qkv_bias: bool = switch(False, "qkv_bias")
     out_bias: bool = switch(False, "out_bias")
     inner_bias: bool = switch(False, "inner_bias")

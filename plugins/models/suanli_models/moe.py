@@ -10,7 +10,7 @@ import attrs
 from suanli import Operator, Tensor
 from suanli_models.decoder import FULL, SLIDING
 from suanli_models.dense import LLAMA, SOURCE, Llama
-from suanli_models.fields import kinds, maybe, number, numbers, size, switch
+from suanli_models.fields import kinds, maybe, number, numbers, size, some, switch
 from suanli_models.parts import AttentionShape, ExpertsShape, routed_experts
 
 
@@ -33,9 +33,7 @@ class Sparse(Llama):
     experts: int = size("n_routed_experts", "num_experts", "num_local_experts", "experts")
     top_k: int = size("num_experts_per_tok", "num_experts_per_token", "top_k")
     expert_inner: int | None = maybe("moe_intermediate_size", "expert_inner")
-    shared: int | None = attrs.field(
-        default=None, metadata={"config": ("n_shared_experts", "num_shared_experts", "shared"), "null": True}
-    )
+    shared: int | None = some("n_shared_experts", "num_shared_experts", "shared", most=10_000)
     first_dense: int = number("first_k_dense_replace", "first_dense")
     mlp_kinds: tuple[str, ...] | None = kinds("mlp_layer_types")
 
@@ -44,8 +42,6 @@ class Sparse(Llama):
         yield from Llama.check(self)
         if self.top_k > self.experts > 0:
             yield f"top_k: {self.top_k} is more than the {self.experts} experts"
-        if self.shared is not None and self.shared < 0:
-            yield f"shared: must be >= 0: {self.shared}"
 
     def routed(self, layer: int) -> bool:
         """Whether a layer has experts."""
@@ -123,9 +119,7 @@ class Qwen2Moe(Sparse):
     out_bias: bool = switch(False, "out_bias")
     inner_bias: bool = switch(False, "inner_bias")
     experts: int = size("num_experts", "num_local_experts", "experts")
-    shared_inner: int | None = attrs.field(
-        default=None, metadata={"config": ("shared_expert_intermediate_size", "shared_inner"), "null": True}
-    )
+    shared_inner: int | None = some("shared_expert_intermediate_size", "shared_inner")
     step: int = size("decoder_sparse_step", "step", default=1)
     plain_layers: tuple[int, ...] = numbers("mlp_only_layers", "plain_layers")
     windowed: bool = switch(False, "use_sliding_window")

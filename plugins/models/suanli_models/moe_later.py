@@ -10,7 +10,7 @@ import attrs
 from suanli import Operator, Tensor
 from suanli_models.decoder import FULL, SLIDING, Decoder
 from suanli_models.dense import LLAMA, SOURCE, Llama
-from suanli_models.fields import maybe, number, numbers, size, switch
+from suanli_models.fields import maybe, number, numbers, size, some, switch
 from suanli_models.moe import Sparse
 from suanli_models.parts import AttentionShape, ExpertsShape, feed_forward, routed_experts
 
@@ -32,7 +32,7 @@ class MiniMaxM2(Sparse):
     } | {"head_dim": 128, "experts": 256, "top_k": 8}
     head_norm: ClassVar[str] = "whole"
     experts: int = size("num_local_experts", "num_experts", "experts")
-    ahead: int | None = attrs.field(default=None, metadata={"config": ("num_mtp_modules",)})
+    ahead: int | None = some("num_mtp_modules", most=100)
     mtp_used: bool = switch(True, "use_mtp")
 
 
@@ -154,7 +154,7 @@ class ErnieMoe(Sparse):
     } | {"experts": 64, "top_k": 6, "expert_inner": 1536, "shared": 2, "first": 1, "tied": True}
     experts: int = size("moe_num_experts", "num_experts", "experts")
     top_k: int = size("moe_k", "num_experts_per_tok", "top_k")
-    shared: int | None = attrs.field(default=None, metadata={"config": ("moe_num_shared_experts",), "null": True})
+    shared: int | None = some("moe_num_shared_experts", most=10_000)
     first: int = number("moe_layer_start_index", default=1)
     last: int = attrs.field(default=-1, metadata={"config": ("moe_layer_end_index",)})
     step: int = size("moe_layer_interval", "step", default=1)
