@@ -21,7 +21,7 @@ import suanli
 from suanli.cli.main import cli
 
 sys.path.insert(0, str(Path(__file__).parent))
-from guides import steps_of  # noqa: E402
+from guides import steps_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("articles.md", "articles.zh.md")

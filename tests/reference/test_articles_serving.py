@@ -541,7 +541,6 @@ def test_a_rule_answers_the_example(example: Example) -> None:
         assert all(agrees)
 
 
-@pytest.mark.xfail(strict=True, reason="no family reads ChatGLM's configuration in this version")
 def test_chatglm3_has_an_anatomy() -> None:
     """Case chatglm3-anatomy: what the article leaves blank is what the configuration says."""
     assert suanli.rule("anatomy", model="chatglm3-6b").value == CHATGLM3

@@ -191,8 +191,8 @@ PROFILES = (
         kind="training",
         aliases=("hf",),
         passes=2.0,
+        unfused=True,
         sequence_parallel=False,
-        activations=False,
-        source="huggingface/transformers",
+        source="huggingface/transformers: plain modules, each elementary step a kernel that keeps its own inputs",
     ),
 )
