@@ -1,0 +1,114 @@
+"""The kernel model of fitted generations, and of the datasheet: which formula answers for which kernel."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from suanli.errors import SuanliError
+from suanli.formulas import fact, scaled, tracing
+from suanli.kernel_models.attention import decode_s, prefill_s
+from suanli.kernel_models.base import KernelModel
+from suanli.kernel_models.efficiency import Efficiency
+from suanli.kernel_models.experts import experts_s
+from suanli.kernel_models.gemm import gemm_s
+from suanli.kernel_models.limits import Limits, limits_of, settled_s
+from suanli.kernels import Kernel
+from suanli.numeric import Number
+
+if TYPE_CHECKING:
+    from suanli.hardware import Accelerator
+
+Physics = Callable[[Kernel, Efficiency, Limits], Number]
+
+
+def plain_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
+    """Seconds of a kernel of which only its work is known: the roofline at the sustained shares of both peaks."""
+    compute = kernel.flops / (limits.peak_flops_per_s * limits.compute_ratio)
+    return settled_s(kernel, fitted, limits, compute)
+
+
+def physics_of(kernel: Kernel, fitted: Efficiency) -> Physics:
+    """The formula for a kernel: its kind's, where its shape and what was fitted allow."""
+    if not kernel.shape:
+        return plain_s
+    kind = kernel.kind
+    if kind == "gemm" and fitted.tiles:
+        return gemm_s
+    if kind == "moe" and fitted.tiles:
+        return experts_s
+    if kind.endswith("_prefill") and fitted.block:
+        return prefill_s
+    if kind.endswith("_decode") and fitted.core_bandwidth_ratio:
+        return decode_s
+    return plain_s
+
+
+@attrs.frozen(kw_only=True)
+class Roofline(KernelModel):
+    """The roofline with what keeps each kind of kernel from it, as fitted to a generation.
+
+    Attributes:
+        efficiencies: What was fitted.
+        rest: The model asked for kinds nobody measured here.
+        cap: Share of the peak no kernel exceeds: 1, or what power allows under continuous load.
+    """
+
+    efficiencies: tuple[Efficiency, ...]
+    rest: Roofline | None = None
+    cap: float = 1.0
+
+    def under_load(self, sustained_ratio: float) -> KernelModel:
+        """This model with every compute ratio capped at what power allows."""
+        return attrs.evolve(self, cap=sustained_ratio)
+
+    def bind(self, fallback: KernelModel) -> KernelModel:
+        """This model, asking the fallback for kinds nobody measured here."""
+        return attrs.evolve(self, rest=fallback) if isinstance(fallback, Roofline) and not self.fallback else self
+
+    @functools.cached_property
+    def _table(self) -> dict[tuple[str, str], Efficiency]:
+        return {(e.kernel, e.precision): e for e in self.efficiencies}
+
+    def efficiency(self, kind: str, precision: str) -> Efficiency:
+        """The fitted entry for a kind in a precision; the kind's nearest precision where that is not fitted.
+
+        Raises:
+            SuanliError: Where nothing of the kind was fitted.
+        """
+        table = self._table
+        found = table.get((kind, precision))
+        if found is None:
+            found = self._nearest(kind, precision)
+            table[kind, precision] = found
+        return found
+
+    def _nearest(self, kind: str, precision: str) -> Efficiency:
+        for choice in ("bf16", "fp16", "fp32"):
+            if (kind, choice) in self._table:
+                return self._table[kind, choice]
+        same = [e for e in self.efficiencies if e.kernel == kind]
+        if same:
+            return same[0]
+        if self.rest is not None:
+            return self.rest.efficiency(kind, precision)
+        raise SuanliError(f"kernel model {self.name!r} has no figures for {kind!r} kernels")
+
+    def time_s(self, kernel: Kernel, accelerator: Accelerator) -> Number:
+        """Seconds of all the launches of `kernel`."""
+        fitted = self._table.get((kernel.kind, kernel.precision)) or self.efficiency(kernel.kind, kernel.precision)
+        limits = limits_of(accelerator, kernel, fitted, self.cap)
+        if tracing() and self.cap < fitted.compute_ratio:
+            source = accelerator.source_of("sustained_ratio")
+            limits = limits._replace(
+                compute_ratio=fact(self.cap, f"{accelerator.id}.sustained_ratio", "ratio", source)
+            )
+        each = physics_of(kernel, fitted)(kernel, fitted, limits)
+        return scaled("s", kernel.launches, each)
+
+    def band(self, kind: str, precision: str) -> tuple[float, float] | None:
+        """The fitted entry's band."""
+        return self.efficiency(kind, precision).interval
