@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from judge_data import FIGURES, Verdict
-from roofline_report import table
+from fit_report import table
 
 Key = TypeVar("Key", bound=Hashable)
 Refused = tuple[str, str]

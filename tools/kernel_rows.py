@@ -58,7 +58,10 @@ GEMM_FORMATS = {
     "int4_wo": Formats(precision="int4_wo", weights=0.5),
     "nvfp4": Formats(precision="fp4", compute="fp4", weights=0.5625, activations=0.5625),
 }
-MOE_FORMATS = {name: GEMM_FORMATS[name] for name in ("bfloat16", "int4_wo", "nvfp4", "fp8", "fp8_block")} | {
+# Mixtures of experts published in fp8 are scaled by blocks; those scaled by tensor have static scales.
+MOE_FORMATS = {name: GEMM_FORMATS[name] for name in ("bfloat16", "int4_wo", "nvfp4")} | {
+    "fp8_block": _FP8,
+    "fp8": GEMM_FORMATS["fp8_static"],
     "w4a16_mxfp4": Formats(precision="mxfp4_wo", weights=0.53125),
 }
 BF16_NAMES = ("bfloat16", "bf16")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -17,12 +17,17 @@ from suanli.kernel_models.experts import experts_s
 from suanli.kernel_models.gemm import gemm_s
 from suanli.kernel_models.limits import Limits, limits_of, settled_s
 from suanli.kernels import Kernel
-from suanli.numeric import Number
+from suanli.numeric import Number, is_scalar
 
 if TYPE_CHECKING:
     from suanli.hardware import Accelerator
 
 Physics = Callable[[Kernel, Efficiency, Limits], Number]
+
+REMEMBERED = 512
+"""Kernels a model remembers: a search asks for the same few again and again."""
+REMEMBERED_ROWS = 1_024
+"""Longest column remembered."""
 
 
 def plain_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
@@ -45,6 +50,19 @@ def physics_of(kernel: Kernel, fitted: Efficiency) -> Physics:
     if kind.endswith("_decode") and fitted.core_bandwidth_ratio:
         return decode_s
     return plain_s
+
+
+def _key(kernel: Kernel, limits: Limits) -> tuple[Any, ...] | None:
+    """What a kernel's time depends on; None where that is too long to remember."""
+    parts: list[Any] = [kernel.kind, kernel.precision, limits]
+    for value in (kernel.flops, kernel.bytes, *kernel.shape.values()):
+        if is_scalar(value):
+            parts.append(value)
+        elif value.size > REMEMBERED_ROWS:
+            return None
+        else:
+            parts.append((value.shape, value.tobytes()))
+    return tuple(parts)
 
 
 @attrs.frozen(kw_only=True)
@@ -72,6 +90,10 @@ class Roofline(KernelModel):
     @functools.cached_property
     def _table(self) -> dict[tuple[str, str], Efficiency]:
         return {(e.kernel, e.precision): e for e in self.efficiencies}
+
+    @functools.cached_property
+    def _memory(self) -> dict[tuple[Any, ...], Number]:
+        return {}
 
     def efficiency(self, kind: str, precision: str) -> Efficiency:
         """The fitted entry for a kind in a precision; the kind's nearest precision where that is not fitted.
@@ -106,8 +128,21 @@ class Roofline(KernelModel):
             limits = limits._replace(
                 compute_ratio=fact(self.cap, f"{accelerator.id}.sustained_ratio", "ratio", source)
             )
-        each = physics_of(kernel, fitted)(kernel, fitted, limits)
-        return scaled("s", kernel.launches, each)
+        if tracing():
+            return scaled("s", kernel.launches, physics_of(kernel, fitted)(kernel, fitted, limits))
+        return kernel.launches * self._remembered(kernel, fitted, limits)
+
+    def _remembered(self, kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
+        """Seconds of one launch, made once for a kernel of one shape."""
+        key = _key(kernel, limits)
+        found = self._memory.get(key) if key else None
+        if found is None:
+            found = physics_of(kernel, fitted)(kernel, fitted, limits)
+            if key:
+                if len(self._memory) >= REMEMBERED:
+                    self._memory.clear()
+                self._memory[key] = found
+        return found
 
     def band(self, kind: str, precision: str) -> tuple[float, float] | None:
         """The fitted entry's band."""
