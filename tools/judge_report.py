@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from judge_data import FIGURES, Verdict
 from fit_report import table
+from judge_data import FIGURES, Verdict
 
 Key = TypeVar("Key", bound=Hashable)
 Refused = tuple[str, str]

@@ -40,9 +40,10 @@ def kernel_fallbacks(
         classes[fit.key[1:]].append(fit)
     jobs = []
     for key, members in sorted(classes.items()):
-        for left in [None, *members] if len(members) > 1 else [None]:
-            used = [measured[f.key] for f in members if f is not left]
-            jobs.append((key, left.key[0] if left else "", used, measured[left.key] if left else [], parts))
+        generations = [f.key[0] for f in members]
+        for left in ["", *generations] if len(members) > 1 else [""]:
+            used = [measured[g, *key] for g in generations if g != left]
+            jobs.append((key, left, used, measured[left, *key] if left else [], parts))
     params: dict[tuple[str, ...], Params] = {}
     errors: dict[tuple[str, ...], list[Errors]] = defaultdict(list)
     left_out: LeftOut = defaultdict(list)

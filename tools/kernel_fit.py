@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+from scipy.optimize import least_squares  # type: ignore[import-untyped]
 
 from fit_common import Errors, Fit, Params, held_out, sources
 from kernel_classes import Physics, physics
@@ -57,9 +57,8 @@ class Group:
 
 def entry(key: Sequence[str], about: Physics, values: Iterable[float]) -> Efficiency:
     """The efficiency a set of parameters makes."""
-    fixed = {k: tuple(tuple(x) if isinstance(x, tuple) else x for x in v) if isinstance(v, list) else v
-             for k, v in about.fixed.items()}
-    figures = dict(zip(about.free, (float(v) for v in values), strict=True))
+    fixed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about.fixed.items()}
+    figures: dict[str, Any] = dict(zip(about.free, (float(v) for v in values), strict=True))
     return Efficiency(generation=key[0], kernel=key[1], precision=key[2], source="fit", **fixed, **figures)
 
 
@@ -71,7 +70,7 @@ def best_fit(key: Sequence[str], about: Physics, groups: Sequence[Group]) -> Par
 
     def residual(x: Array) -> Array:
         fitted = entry(key, about, np.exp(np.clip(x, low, high)))
-        return np.log(np.concatenate([g.predict(fitted) for g in groups])) - measured
+        return np.asarray(np.log(np.concatenate([g.predict(fitted) for g in groups])) - measured)
 
     draw = np.random.default_rng(0)
     found: list[tuple[float, tuple[float, ...]]] = []

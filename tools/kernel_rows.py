@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from suanli.kernels import BF16, Formats, Kernel, attention, elementwise, experts, gemm, latent_attention
 
@@ -169,7 +168,9 @@ class Kernels:
                 if types not in ATTENTION_FORMATS:
                     continue
                 batch, heads, kv_heads = (float(c) for c in counts)
-                dims = _dims(batch, query, keys, heads, kv_heads, float(t["head_dim"]), float(t.get("window_size") or 0))
+                dims = _dims(
+                    batch, query, keys, heads, kv_heads, float(t["head_dim"]), float(t.get("window_size") or 0)
+                )
                 formats, own = ATTENTION_FORMATS[types]
                 device = t.get("gpu") or stem.removeprefix(f"{table}_attention_")
                 yield self._row(device, attention, dims, _about(stem, t), formats=formats, phase=phase, fitted=own)
@@ -192,6 +193,7 @@ class Kernels:
             keys = float(t["kv_len"] or t["1024"] or t["seq_len"])
             about = (float(t["latency_us"] or t["25.4893"]) * 1e-6, source_of(stem, t), stem)
             query = 1.0 if t["phase"] == "decode" else keys
+            make: Callable[..., Kernel]
             if t["attn"] == "mla":
                 dims, make = _latent(str(batch), query, keys, str(first)), latent_attention
             else:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from suanli.formulas import formula
 from suanli.kernel_models.efficiency import Efficiency
-from suanli.kernel_models.limits import Limits, operations, settled_s
+from suanli.kernel_models.limits import Limits, core_rate, operations, settled_s
 from suanli.kernels import Kernel
 from suanli.numeric import Number, ceil, maximum, minimum, where
 
@@ -18,6 +16,7 @@ WIDE_HEAD = 256.0
 """Widest head whose running output a core can hold; wider ones make their scores again."""
 DECODE_ROWS = 64.0
 """Query heads of one key-value head that a decoding core takes together."""
+INFINITE = float("inf")
 DECODE_SPLITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """In how many parts the keys of one sequence may be divided."""
 
@@ -53,9 +52,7 @@ def prefill_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
     # Heads that share keys are packed into one tile where each has a single query (FlashAttention's decode path).
     alone = query <= 1.0
     rows = where(alone, ROW_BLOCK, minimum(block, ceil(query / ROW_BLOCK) * ROW_BLOCK))
-    blocks = where(
-        alone, s["kv_heads"] * ceil(heads / s["kv_heads"] / block), heads * ceil(query / block)
-    )
+    blocks = where(alone, s["kv_heads"] * ceil(heads / s["kv_heads"] / block), heads * ceil(query / block))
     tiles = s["batch"] * blocks
     reach = where(window > 0, minimum(kv, window + block), kv)
     width = s["key_dim"] + s["value_dim"]
@@ -66,7 +63,7 @@ def prefill_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
         longest_pairs=(reach + KEY_BLOCK * 0.5) * rows,
         pairs=s["batch"] * heads * s["pairs"] + tiles * rows * (KEY_BLOCK * 0.5),
         flops_per_pair=per_pair,
-        core_flops_per_s=limits.core_flops_per_s,
+        core_flops_per_s=core_rate(limits),
         cores=limits.cores,
         tile_s=fitted.tile_s,
         tail_ratio=fitted.tail_ratio,
@@ -86,13 +83,13 @@ def split_keys_s(
 ) -> Number:
     """Seconds the cores take for `units` sequences of keys and values, with the best number of splits."""
     _, longer, shorter = operations(units, tokens, token_s)
-    best: Any = None
+    best: Number = INFINITE
     whole = tokens * token_s
     share = units / cores
     joins = 0.0
     for split in DECODE_SPLITS:
         busy = longer(share * split, 1.0) * (whole / split + tile_s) + joins
-        best = busy if best is None else shorter(best, busy)
+        best = shorter(best, busy)
         joins = joins + split_s
     return best
 
@@ -103,7 +100,7 @@ def decode_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
     packed = ceil(s["heads"] * s["query"] / s["kv_heads"] / DECODE_ROWS)
     loads = s["token_bytes"] / (fitted.core_bandwidth_ratio * limits.core_share_bytes_per_s)
     width = s["key_dim"] + s["value_dim"]
-    multiplies = 2.0 * DECODE_ROWS * width / limits.core_flops_per_s
+    multiplies = 2.0 * DECODE_ROWS * width / core_rate(limits)
     cores_take = split_keys_s(
         units=s["batch"] * s["kv_heads"] * packed,
         tokens=s["seen"],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
-from suanli.formulas import formula, tracing
+from suanli.formulas import formula
 from suanli.kernel_models.efficiency import Efficiency
-from suanli.kernel_models.gemm import _tiles
+from suanli.kernel_models.gemm import Shapes, chunked, tiles_of
 from suanli.kernel_models.limits import Limits, operations, settled_s
 from suanli.kernels import Kernel
 from suanli.numeric import Number
@@ -23,27 +23,35 @@ def grouped_s(
     peak_flops_per_s: float,
     compute_ratio: float,
     cores: float,
-    fitted: Any,
-    limits: Any,
+    core_loads_bytes_per_s: float,
     input_bytes: float,
     weight_bytes: float,
+    tiles: Shapes,
+    wave_ratio: float,
+    tile_s: float,
+    partial_ratio: float,
 ) -> Number:
     """Seconds the cores take for the products of the experts at work: into their width, and out of it."""
-    up, longer, shorter = operations(active, routed, hidden, inner)
-    into = (matrices - 1.0) * inner
-    rounded, free = fitted.wave_ratio, 1.0 - fitted.wave_ratio
-    ramp, constant = fitted.ramp_k, fitted.tile_s
-    partial = active * fitted.partial_ratio
-    best: Any = None
-    for r, c, multiply, load in _tiles(fitted, limits, input_bytes, weight_bytes):
-        rows = longer(active, routed / r + partial) / limits.cores
-        busy: Any = 0.0
-        for width, steps in ((into, hidden), (hidden, inner)):
-            waves = rows * up(width / c)
-            waves = longer(waves, 1.0) * free + up(waves) * rounded
-            busy = busy + waves * (longer(multiply * (steps + ramp), load * steps) + constant)
-        best = busy if best is None else shorter(best, busy)
-    return best
+    rate = float(peak_flops_per_s * compute_ratio / cores)
+    shapes = tiles_of(tiles, rate, float(core_loads_bytes_per_s), float(input_bytes), float(weight_bytes))
+    free = 1.0 - wave_ratio
+
+    def best(active: Number, routed: Number, hidden: Number, inner: Number) -> Number:
+        up, longer, shorter = operations(active, routed, hidden, inner)
+        into = (matrices - 1.0) * inner
+        partial = active * partial_ratio
+        least: Number = math.inf
+        for r, c, multiply, load in shapes:
+            rows = longer(active, routed / r + partial) / cores
+            busy: Number = 0.0
+            for width, steps in ((into, hidden), (hidden, inner)):
+                waves = rows * up(width / c)
+                waves = longer(waves, 1.0) * free + up(waves) * wave_ratio
+                busy = busy + waves * (longer(multiply * steps, load * steps) + tile_s)
+            least = shorter(least, busy)
+        return least
+
+    return chunked(best, active, routed, hidden, inner)
 
 
 def experts_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
@@ -59,10 +67,13 @@ def experts_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
         peak_flops_per_s=limits.peak_flops_per_s,
         compute_ratio=limits.compute_ratio,
         cores=limits.cores,
-        fitted=fitted,
-        limits=Limits(*map(float, limits)) if tracing() else limits,
+        core_loads_bytes_per_s=limits.core_loads_bytes_per_s(fitted.core_bytes_per_flop),
         input_bytes=s["input_bytes"],
         weight_bytes=s["weight_bytes"],
+        tiles=fitted.tiles,
+        wave_ratio=fitted.wave_ratio,
+        tile_s=fitted.tile_s,
+        partial_ratio=fitted.partial_ratio,
     )
     # Engines sort, activate and sum up every copy of a token, wherever its expert is; two bytes an element.
     copies = s["tokens"] * s["top_k"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+import math
+from collections.abc import Callable
 
-from suanli.formulas import formula, tracing
+from suanli.formulas import formula
 from suanli.kernel_models.efficiency import Efficiency
 from suanli.kernel_models.limits import Limits, operations, settled_s
 from suanli.kernels import Kernel
@@ -14,60 +15,44 @@ from suanli.numeric import Number, is_scalar, maximum
 PARTIAL_BYTES = 8.0
 """Of one element of a partial sum: written in fp32, and read again to be added."""
 CACHE_SPEED = 4.0
-"""Bandwidth of the last cache over that of memory, at which partial sums pass: of the H100, 2.6 to 5 are measured."""
+"""Bandwidth of the last cache over that of memory, at which partial sums pass; assumed, as a round number."""
 CHUNK = 8_192
 """Rows taken together: their columns stay in a core's cache."""
 
+Shapes = tuple[tuple[int, ...], ...]
 Tile = tuple[float, float, float, float]
 
 
 @functools.lru_cache(maxsize=1024)
-def _tiles(fitted: Efficiency, limits: Limits, input_bytes: float, weight_bytes: float) -> tuple[Tile, ...]:
+def tiles_of(
+    shapes: Shapes, core_flops_per_s: float, core_loads_bytes_per_s: float, input_bytes: float, weight_bytes: float
+) -> tuple[Tile, ...]:
     """Of each tile: rows, columns, seconds of arithmetic and of loading for one step of the inner loop."""
-    loads = limits.core_loads_bytes_per_s(fitted.core_bytes_per_flop)
-    rate = limits.core_flops_per_s
     return tuple(
-        (float(r), float(c), 2.0 * r * c / rate, (r * input_bytes + c * weight_bytes) / loads) for r, c in fitted.tiles
+        (
+            float(r),
+            float(c),
+            2.0 * r * c / core_flops_per_s,
+            (r * input_bytes + c * weight_bytes) / core_loads_bytes_per_s,
+        )
+        for r, c in shapes
     )
 
 
-def busiest_core_s(
-    m: Number, n: Number, k: Number, fitted: Efficiency, limits: Limits, input_bytes: float, weight_bytes: float
-) -> Number:
-    """Seconds of the core with the most tiles of C[m, n] = A[m, k] B[k, n], with the best tile and split.
+def chunked(evaluate: Callable[..., Number], *sizes: Number) -> Number:
+    """`evaluate` of numbers, or of columns a chunk at a time."""
+    if all(map(is_scalar, sizes)):
+        return evaluate(*sizes)
+    import numpy as np
 
-    A tile takes the longer of arithmetic and loading over its share of k, and a constant.
-    Tiles fill the cores in waves; a wave begun counts in full by `wave_ratio`.
-    """
-    up, longer, shorter = operations(m, n, k)
-    rounded, free = fitted.wave_ratio, 1.0 - fitted.wave_ratio
-    ramp, constant = fitted.ramp_k, fitted.tile_s
-    rows: dict[float, Any] = {}
-    columns: dict[float, Any] = {}
-    tiles = _tiles(fitted, limits, input_bytes, weight_bytes)
-    for r, c, _, _ in tiles:
-        if r not in rows:
-            rows[r] = up(m / r)
-        if c not in columns:
-            columns[c] = up(n / c)
-    best: Any = None
-    for split in fitted.splits:
-        steps = k / split
-        share = split / limits.cores
-        found: Any = None
-        for r, c, multiply, load in tiles:
-            waves = rows[r] * columns[c] * share
-            if rounded:
-                waves = longer(waves, 1.0) * free + up(waves) * rounded
-            else:
-                waves = longer(waves, 1.0)
-            busy = waves * (longer(multiply * (steps + ramp), load * steps) + constant)
-            found = busy if found is None else shorter(found, busy)
-        if split > 1:
-            partial = split * PARTIAL_BYTES / (limits.bandwidth_bytes_per_s * CACHE_SPEED)
-            found = found + (m * n * partial + fitted.split_s)
-        best = found if best is None else shorter(best, found)
-    return best
+    columns = np.broadcast_arrays(*sizes)
+    if columns[0].size <= CHUNK:
+        return evaluate(*sizes)
+    flat = [np.ascontiguousarray(x, dtype=np.float64).ravel() for x in columns]
+    out = np.empty(flat[0].size)
+    for i in range(0, out.size, CHUNK):
+        out[i : i + CHUNK] = evaluate(*(x[i : i + CHUNK] for x in flat))
+    return out.reshape(columns[0].shape)
 
 
 @formula(unit="s", source="tiles in waves over the cores: NVIDIA Matrix Multiplication Background guide, sec. 4")
@@ -79,26 +64,48 @@ def product_s(
     peak_flops_per_s: float,
     compute_ratio: float,
     cores: float,
-    fitted: Any,
-    limits: Any,
+    core_loads_bytes_per_s: float,
+    bandwidth_bytes_per_s: float,
     input_bytes: float,
     weight_bytes: float,
+    tiles: Shapes,
+    splits: tuple[int, ...],
+    wave_ratio: float,
+    tile_s: float,
+    ramp_k: float,
+    split_s: float,
 ) -> Number:
-    """Seconds the cores take for a product: the busiest one, with the best of the library's tiles and splits."""
-    sizes = (m, n, k)
-    if all(map(is_scalar, sizes)):
-        return busiest_core_s(m, n, k, fitted, limits, input_bytes, weight_bytes)
-    import numpy as np
+    """Seconds of the core with the most tiles of C[m, n] = A[m, k] B[k, n], with the best tile and split.
 
-    columns = np.broadcast_arrays(*sizes)
-    if columns[0].size <= CHUNK:
-        return busiest_core_s(m, n, k, fitted, limits, input_bytes, weight_bytes)
-    flat = [np.ascontiguousarray(x, dtype=np.float64).ravel() for x in columns]
-    out = np.empty(flat[0].size)
-    for i in range(0, out.size, CHUNK):
-        a, b, c = (x[i : i + CHUNK] for x in flat)
-        out[i : i + CHUNK] = busiest_core_s(a, b, c, fitted, limits, input_bytes, weight_bytes)
-    return out.reshape(columns[0].shape)
+    A tile takes the longer of arithmetic and loading over its share of k, and a constant.
+    Tiles fill the cores in waves; a wave begun counts in full by `wave_ratio`.
+    The parts of a split sum pass through the last cache.
+    """
+    rate = float(peak_flops_per_s * compute_ratio / cores)
+    shapes = tiles_of(tiles, rate, float(core_loads_bytes_per_s), float(input_bytes), float(weight_bytes))
+    free = 1.0 - wave_ratio
+    partial_s = PARTIAL_BYTES / (bandwidth_bytes_per_s * CACHE_SPEED)
+
+    def best(m: Number, n: Number, k: Number) -> Number:
+        up, longer, shorter = operations(m, n, k)
+        rows = {r: up(m / r) for r, _, _, _ in shapes}
+        columns = {c: up(n / c) for _, c, _, _ in shapes}
+        least: Number = math.inf
+        for split in splits:
+            steps = k / split
+            share = split / cores
+            found: Number = math.inf
+            for r, c, multiply, load in shapes:
+                waves = rows[r] * columns[c] * share
+                waves = longer(waves, 1.0) * free + up(waves) * wave_ratio
+                busy = waves * (longer(multiply * (steps + ramp_k), load * steps) + tile_s)
+                found = shorter(found, busy)
+            if split > 1:
+                found = found + (m * n * (split * partial_s) + split_s)
+            least = shorter(least, found)
+        return least
+
+    return chunked(best, m, n, k)
 
 
 @formula(unit="s", source="definition: reads 16-bit inputs, finds each row's largest, writes them narrow")
@@ -130,10 +137,16 @@ def gemm_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
         peak_flops_per_s=limits.peak_flops_per_s,
         compute_ratio=limits.compute_ratio,
         cores=limits.cores,
-        fitted=fitted,
-        limits=Limits(*map(float, limits)) if tracing() else limits,
+        core_loads_bytes_per_s=limits.core_loads_bytes_per_s(fitted.core_bytes_per_flop),
+        bandwidth_bytes_per_s=limits.bandwidth_bytes_per_s,
         input_bytes=input_bytes,
         weight_bytes=shape["weight_bytes"],
+        tiles=fitted.tiles,
+        splits=fitted.splits,
+        wave_ratio=fitted.wave_ratio,
+        tile_s=fitted.tile_s,
+        ramp_k=fitted.ramp_k,
+        split_s=fitted.split_s,
     )
     beside: Number = 0.0
     if fitted.write_ratio:

@@ -39,11 +39,6 @@ class Limits(NamedTuple):
     compute_ratio: float
 
     @property
-    def core_flops_per_s(self) -> float:
-        """Sustained arithmetic of one core."""
-        return self.peak_flops_per_s * self.compute_ratio / self.cores
-
-    @property
     def core_share_bytes_per_s(self) -> float:
         """One core's share of the memory bandwidth."""
         return self.bandwidth_bytes_per_s / self.cores
@@ -88,6 +83,25 @@ def _ceil(value: float) -> float:
     return float(math.ceil(value))
 
 
+@formula(unit="flops_per_s", source="definition")
+def core_flops_per_s(*, peak_flops_per_s: float, compute_ratio: float, cores: float) -> float:
+    """Sustained arithmetic of one core."""
+    return peak_flops_per_s * compute_ratio / cores
+
+
+def core_rate(limits: Limits) -> float:
+    """Sustained arithmetic of one core of `limits`."""
+    return core_flops_per_s(
+        peak_flops_per_s=limits.peak_flops_per_s, compute_ratio=limits.compute_ratio, cores=limits.cores
+    )
+
+
+@formula(unit="s", source=ROOFLINE)
+def sustained_s(*, flops: Number, peak_flops_per_s: float, compute_ratio: float) -> Number:
+    """Seconds of a kernel's arithmetic at the sustained share of the peak."""
+    return flops / (peak_flops_per_s * compute_ratio)
+
+
 @formula(unit="s", source="definition; short transfers ramp, caches help: fitted")
 def traffic_s(
     *, bytes: Number, bandwidth_bytes_per_s: float, bandwidth_ratio: float, warm_bytes: float, warm_speed: float
@@ -100,9 +114,7 @@ def traffic_s(
 
 
 @formula(unit="s", source=ROOFLINE)
-def roofline_s(
-    *, flops: Number, bytes: Number, peak_flops_per_s: float, bandwidth_bytes_per_s: float
-) -> Number:
+def roofline_s(*, flops: Number, bytes: Number, peak_flops_per_s: float, bandwidth_bytes_per_s: float) -> Number:
     """The bound no kernel beats: arithmetic at the peak, or traffic at the bandwidth, whichever takes longer."""
     return maximum(flops / peak_flops_per_s, bytes / bandwidth_bytes_per_s)
 
@@ -126,9 +138,7 @@ def kernel_s(
     return maximum(launch_s + longer + exposed_ratio * shorter + beside_s, roofline_s)
 
 
-def settled_s(
-    kernel: Kernel, fitted: Efficiency, limits: Limits, compute_s: Number, beside_s: Number = 0.0
-) -> Number:
+def settled_s(kernel: Kernel, fitted: Efficiency, limits: Limits, compute_s: Number, beside_s: Number = 0.0) -> Number:
     """Seconds of `kernel`, given what its cores take and what comes beside."""
     moved = traffic_s(
         bytes=kernel.bytes,

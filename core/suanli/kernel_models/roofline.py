@@ -15,7 +15,7 @@ from suanli.kernel_models.base import KernelModel
 from suanli.kernel_models.efficiency import Efficiency
 from suanli.kernel_models.experts import experts_s
 from suanli.kernel_models.gemm import gemm_s
-from suanli.kernel_models.limits import Limits, limits_of, settled_s
+from suanli.kernel_models.limits import Limits, limits_of, settled_s, sustained_s
 from suanli.kernels import Kernel
 from suanli.numeric import Number, is_scalar
 
@@ -32,7 +32,9 @@ REMEMBERED_ROWS = 1_024
 
 def plain_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
     """Seconds of a kernel of which only its work is known: the roofline at the sustained shares of both peaks."""
-    compute = kernel.flops / (limits.peak_flops_per_s * limits.compute_ratio)
+    compute = sustained_s(
+        flops=kernel.flops, peak_flops_per_s=limits.peak_flops_per_s, compute_ratio=limits.compute_ratio
+    )
     return settled_s(kernel, fitted, limits, compute)
 
 
@@ -125,9 +127,7 @@ class Roofline(KernelModel):
         limits = limits_of(accelerator, kernel, fitted, self.cap)
         if tracing() and self.cap < fitted.compute_ratio:
             source = accelerator.source_of("sustained_ratio")
-            limits = limits._replace(
-                compute_ratio=fact(self.cap, f"{accelerator.id}.sustained_ratio", "ratio", source)
-            )
+            limits = limits._replace(compute_ratio=fact(self.cap, f"{accelerator.id}.sustained_ratio", "ratio", source))
         if tracing():
             return scaled("s", kernel.launches, physics_of(kernel, fitted)(kernel, fitted, limits))
         return kernel.launches * self._remembered(kernel, fitted, limits)
