@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from suanli.formulas import formula
 from suanli.kernel_models.efficiency import Efficiency
-from suanli.kernel_models.limits import Limits, core_rate, operations, settled_s
+from suanli.kernel_models.limits import INFINITE, Limits, core_rate, operations, settled_s
 from suanli.kernels import Kernel
 from suanli.numeric import Number, ceil, maximum, minimum, where
 
@@ -16,7 +16,6 @@ WIDE_HEAD = 256.0
 """Widest head whose running output a core can hold; wider ones make their scores again."""
 DECODE_ROWS = 64.0
 """Query heads of one key-value head that a decoding core takes together."""
-INFINITE = float("inf")
 DECODE_SPLITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """In how many parts the keys of one sequence may be divided."""
 

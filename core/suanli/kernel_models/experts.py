@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from suanli.formulas import formula
 from suanli.kernel_models.efficiency import Efficiency
 from suanli.kernel_models.gemm import Shapes, chunked, tiles_of
-from suanli.kernel_models.limits import Limits, operations, settled_s
+from suanli.kernel_models.limits import INFINITE, Limits, operations, settled_s
 from suanli.kernels import Kernel
 from suanli.numeric import Number
 
@@ -40,7 +38,7 @@ def grouped_s(
         up, longer, shorter = operations(active, routed, hidden, inner)
         into = (matrices - 1.0) * inner
         partial = active * partial_ratio
-        least: Number = math.inf
+        least: Number = INFINITE
         for r, c, multiply, load in shapes:
             rows = longer(active, routed / r + partial) / cores
             busy: Number = 0.0

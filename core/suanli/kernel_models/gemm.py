@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 
 from suanli.formulas import formula
 from suanli.kernel_models.efficiency import Efficiency
-from suanli.kernel_models.limits import Limits, operations, settled_s
+from suanli.kernel_models.limits import INFINITE, Limits, operations, settled_s
 from suanli.kernels import Kernel
 from suanli.numeric import Number, is_scalar, maximum
 
@@ -90,11 +89,11 @@ def product_s(
         up, longer, shorter = operations(m, n, k)
         rows = {r: up(m / r) for r, _, _, _ in shapes}
         columns = {c: up(n / c) for _, c, _, _ in shapes}
-        least: Number = math.inf
+        least: Number = INFINITE
         for split in splits:
             steps = k / split
             share = split / cores
-            found: Number = math.inf
+            found: Number = INFINITE
             for r, c, multiply, load in shapes:
                 waves = rows[r] * columns[c] * share
                 waves = longer(waves, 1.0) * free + up(waves) * wave_ratio

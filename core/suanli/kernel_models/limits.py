@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from suanli.kernel_models.efficiency import Efficiency
     from suanli.kernels import Kernel
 
+INFINITE = float("inf")
 ROOFLINE = "Williams, Waterman & Patterson 2009, Roofline, CACM 52(4)"
 TYPICAL_CORES = 132.0
 """Cores of an accelerator that does not state them: an H100's."""
@@ -49,7 +50,7 @@ class Limits(NamedTuple):
         It is built to feed the core's arithmetic, and with a fast memory at least twice the core's share of that.
         """
         if bytes_per_flop <= 0.0:
-            return float("inf")
+            return INFINITE
         return max(bytes_per_flop * self.peak_flops_per_s / self.cores, LEAST_SHARES * self.core_share_bytes_per_s)
 
 
