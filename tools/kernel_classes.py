@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Span = tuple[float, float, float]
@@ -68,10 +68,21 @@ MOE: Mapping[str, Span] = {
     "expert_s": (1e-8, 1e-12, 1e-5),
 }
 
-GPU_TILES = [(32, 64), (64, 64), (64, 128), (128, 64), (128, 128), (256, 128), (128, 256), (64, 256), (192, 128)]
+GPU_TILES = [
+    (32, 64),
+    (64, 64),
+    (64, 128),
+    (128, 64),
+    (128, 128),
+    (256, 128),
+    (128, 256),
+    (64, 256),
+    (192, 128),
+    (128, 192),
+]
 """Output tiles of CUTLASS and cuBLAS, those that differ in effect."""
-CUBE_TILES = [(16, 64), (16, 128), (32, 64), (32, 128), (64, 64), (64, 128), (128, 64), (128, 128), (128, 256)]
-"""Output tiles of the Cube: its L0 buffers hold 128 x 256; blocks of 16 x 16 x 16."""
+CUBE_TILES = [(16, 128), (32, 128), (64, 128), (128, 128), (128, 256), (256, 128)]
+"""Output tiles of the Cube: blocks of 16 x 16, at least 128 columns wide, at most what its L0 buffers hold."""
 EXPERT_TILES = [(16, 64), (32, 64), (64, 64), (64, 128), (128, 64), (128, 128), (128, 256)]
 """Tiles of grouped products: few rows where experts have few tokens."""
 
@@ -91,11 +102,21 @@ EIGHT_BIT = {("hopper", "int8_wo"): "int8"}
 
 
 def physics(generation: str, kernel: str, precision: str) -> Physics:
-    """The physics of a class."""
+    """The physics of a class.
+
+    What caches and short transfers do differs most between parts; a generation never measured is spared it.
+    """
+    found = _measured(generation, kernel, precision)
+    if generation == "datasheet" and kernel != "attention_decode":
+        return replace(found, free={k: v for k, v in found.free.items() if k not in WARM})
+    return found
+
+
+def _measured(generation: str, kernel: str, precision: str) -> Physics:
     cube = generation.startswith("davinci")
     if kernel == "gemm":
-        tiles = [*CUBE_TILES, (256, 128)] if cube else [*GPU_TILES, (128, 192)]
-        fixed: dict[str, Any] = {"tiles": tiles, "splits": [1] if cube else [1, 2, 4, 8, 16]}
+        tiles = CUBE_TILES if cube else GPU_TILES
+        fixed: dict[str, Any] = {"tiles": tiles, "splits": [1] if cube else [1, 2, 4, 8, 16, 32]}
         multiplies = EIGHT_BIT.get((generation, precision), "")
         if multiplies:
             fixed["multiplies"] = multiplies
@@ -103,7 +124,7 @@ def physics(generation: str, kernel: str, precision: str) -> Physics:
     if kernel == "moe":
         return Physics(MOE, {"tiles": EXPERT_TILES})
     if kernel.endswith("_prefill"):
-        return Physics(PREFILL, {"block": 64 if generation == "ada" else 128})
+        return Physics(PREFILL, {"block": 64 if generation in ("ada", "datasheet") else 128})
     if kernel.endswith("_decode"):
         return Physics(DECODE)
     return Physics(ROOFLINE)

@@ -37,7 +37,8 @@ def kernel_fallbacks(
             measured[row.key].append(row)
     classes: dict[tuple[str, ...], list[Fit]] = defaultdict(list)
     for fit in fits:
-        classes[fit.key[1:]].append(fit)
+        if "multiplies" not in fit.fixed:
+            classes[fit.key[1:]].append(fit)
     jobs = []
     for key, members in sorted(classes.items()):
         generations = [f.key[0] for f in members]

@@ -111,9 +111,16 @@ class Roofline(KernelModel):
         return found
 
     def _nearest(self, kind: str, precision: str) -> Efficiency:
+        """Its variant without block or static scales, what nobody measured here, or another precision of its kind."""
+        table = self._table
+        plain = precision.removesuffix("_block").removesuffix("_static")
+        if (kind, plain) in table:
+            return table[kind, plain]
+        if self.rest is not None and (kind, precision) in self.rest._table:
+            return self.rest._table[kind, precision]
         for choice in ("bf16", "fp16", "fp32"):
-            if (kind, choice) in self._table:
-                return self._table[kind, choice]
+            if (kind, choice) in table:
+                return table[kind, choice]
         same = [e for e in self.efficiencies if e.kernel == kind]
         if same:
             return same[0]
