@@ -97,6 +97,8 @@ class Physics:
 
 DYNAMIC = ("fp8", "int8", "fp4", "fp8_block")
 """Products whose engine quantises the inputs while running."""
+WHOLE_KEYS = {("ampere", "mla_decode"), ("ada", "mla_decode")}
+"""Where the measured engine leaves the keys of a sequence to one core."""
 EIGHT_BIT = {("hopper", "int8_wo"): "int8"}
 """Where the measured engine multiplies weight-only products in 8 bits, quantising the inputs first."""
 
@@ -126,5 +128,5 @@ def _measured(generation: str, kernel: str, precision: str) -> Physics:
     if kernel.endswith("_prefill"):
         return Physics(PREFILL, {"block": 64 if generation in ("ada", "datasheet") else 128})
     if kernel.endswith("_decode"):
-        return Physics(DECODE)
+        return Physics(DECODE, {"splits": [1] if (generation, kernel) in WHOLE_KEYS else [1, 2, 4, 8, 16, 32, 64]})
     return Physics(ROOFLINE)

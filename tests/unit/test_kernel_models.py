@@ -66,7 +66,7 @@ def test_the_best_tile_is_taken() -> None:
     alone = [seconds(kernel, tiles=(t,)) for t in ((64, 64), (128, 128))]
     assert both == min(alone) < max(alone)
     wide = gemm(m=1280.0, n=1280.0, k=2.0**12)
-    loaded = {"core_bytes_per_flop": 0.02, "exposed_ratio": 0.0}
+    loaded: dict[str, Any] = {"core_bytes_per_flop": 0.02, "exposed_ratio": 0.0}
     times = [seconds(wide, tiles=(t,), **loaded) for t in ((64, 64), (128, 128))]
     assert times[1] < times[0]
     assert seconds(wide, tiles=((64, 64), (128, 128)), **loaded) == times[1]
@@ -105,7 +105,7 @@ def test_inputs_are_quantised_first() -> None:
     plain = seconds(kernel, tiles=((128, 128),))
     passed = seconds(kernel, tiles=((128, 128),), quantise_bandwidth_ratio=0.5)
     assert passed - plain == pytest.approx(3.0 * m * k / (0.5 * BANDWIDTH), rel=1e-9)
-    rows = {"quantise_s": 1e-3, "quantise_element_s": 1e-6, "quantise_row_s": 1e-4}
+    rows: dict[str, Any] = {"quantise_s": 1e-3, "quantise_element_s": 1e-6, "quantise_row_s": 1e-4}
     slow = seconds(kernel, tiles=((128, 128),), quantise_bandwidth_ratio=0.5, **rows)
     assert slow - plain == pytest.approx(1e-3 + k * 1e-6 + m * 1e-4, rel=1e-9)
 
@@ -127,16 +127,25 @@ def test_an_entry_without_tiles_is_a_roofline() -> None:
     assert took == pytest.approx(1e-4 + kernel.flops / (PEAK / 2) + kernel.bytes / (BANDWIDTH / 4), rel=1e-12)
 
 
+def test_a_kernel_of_unknown_shape_is_held_against_the_roofline() -> None:
+    """A plugin's kernel that states its work and not the sizes a formula needs is timed by its work alone."""
+    known = gemm(m=512.0, n=512.0, k=512.0)
+    bare = Kernel(kind="gemm", precision="bf16", compute="bf16", flops=known.flops, bytes=known.bytes, shape={"m": 1.0})
+    took = seconds(bare, tiles=((128, 128),), exposed_ratio=1.0)
+    assert took == pytest.approx(known.flops / PEAK + known.bytes / BANDWIDTH, rel=1e-12)
+
+
 def test_one_long_sequence_is_read_by_all_cores() -> None:
     """Decoding one sequence divides its keys and values over the cores, as a batch does by itself."""
     shape: dict[str, Any] = {"phase": "decode", "query": 1.0, "heads": 8.0, "kv_heads": 1.0, "head_dim": 128.0}
     alone = attention(batch=1.0, kv_tokens=2.0**20, **shape)
     many = attention(batch=64.0, kv_tokens=2.0**14, **shape)
-    figures = {"core_bandwidth_ratio": 2.0, "exposed_ratio": 0.0}
+    figures: dict[str, Any] = {"core_bandwidth_ratio": 2.0, "exposed_ratio": 0.0, "splits": (1, 2, 4, 8, 16)}
     assert seconds(alone, **figures) == pytest.approx(alone.bytes / BANDWIDTH, rel=0.1)
     assert seconds(many, **figures) == pytest.approx(seconds(alone, **figures), rel=0.1)
-    joined = seconds(alone, **figures, split_s=1e-4)
-    assert joined > seconds(alone, **figures)
+    assert seconds(alone, **figures, split_s=1e-4) > seconds(alone, **figures)
+    whole = seconds(alone, **figures | {"splits": (1,)})
+    assert whole == pytest.approx(2.0**20 * 2 * 64 * 256 / (PEAK / CORES), rel=0.01)
 
 
 def test_query_blocks_run_over_the_cores() -> None:
@@ -168,7 +177,7 @@ def test_few_tokens_read_few_experts() -> None:
     weights = 3.0 * 1024 * 1024 * 2
     assert one.bytes == pytest.approx(2 * weights, rel=0.01)
     assert many.shape["active"] == pytest.approx(64.0)
-    figures = {"tiles": ((16, 64), (128, 128)), "exposed_ratio": 0.0, "core_bytes_per_flop": 1.0}
+    figures: dict[str, Any] = {"tiles": ((16, 64), (128, 128)), "exposed_ratio": 0.0, "core_bytes_per_flop": 1.0}
     assert seconds(one, **figures) == pytest.approx(2 * weights / BANDWIDTH, rel=0.02)
 
 

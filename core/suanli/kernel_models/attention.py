@@ -16,8 +16,6 @@ WIDE_HEAD = 256.0
 """Widest head whose running output a core can hold; wider ones make their scores again."""
 DECODE_ROWS = 64.0
 """Query heads of one key-value head that a decoding core takes together."""
-DECODE_SPLITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-"""In how many parts the keys of one sequence may be divided."""
 
 
 @formula(unit="s", source="Dao 2023, FlashAttention-2, sec. 3.2: blocks of queries over the cores")
@@ -77,16 +75,17 @@ def split_keys_s(
     tokens: Number,
     token_s: Number,
     cores: float,
+    splits: tuple[int, ...],
     tile_s: float,
     split_s: float,
 ) -> Number:
     """Seconds the cores take for `units` sequences of keys and values, with the best number of splits."""
     _, longer, shorter = operations(units, tokens, token_s)
-    best: Number = INFINITE
     whole = tokens * token_s
     share = units / cores
+    best: Number = INFINITE
     joins = 0.0
-    for split in DECODE_SPLITS:
+    for split in splits:
         busy = longer(share * split, 1.0) * (whole / split + tile_s) + joins
         best = shorter(best, busy)
         joins = joins + split_s
@@ -105,6 +104,7 @@ def decode_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
         tokens=s["seen"],
         token_s=maximum(loads, multiplies),
         cores=limits.cores,
+        splits=fitted.splits,
         tile_s=fitted.tile_s,
         split_s=fitted.split_s,
     )

@@ -37,7 +37,7 @@ class Efficiency(Fit):
         warm_ratio: First bytes of a kernel that move at another speed than the rest, as a share of the last cache.
         warm_speed: That speed over the sustained bandwidth: above 1 caches help, below 1 short transfers suffer.
         tiles: Rows and columns of the output tiles its library chooses from; none for a plain roofline.
-        splits: In how many parts its library may divide the sum of a product over the cores.
+        splits: In how many parts its library may divide a product's sum, or a sequence's keys, over the cores.
         tile_s: Start and end of one tile on a core, whatever its size.
         ramp_k: Steps of the inner loop that pass before a tile's pipeline is full.
         core_bytes_per_flop: Bytes a core loads in the time of one FLOP at its peak, in products; 0 for any amount.

@@ -38,18 +38,22 @@ def plain_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
     return settled_s(kernel, fitted, limits, compute)
 
 
+PRODUCT = frozenset(("m", "n", "k", "input_bytes", "weight_bytes"))
+ROUTED = frozenset(("tokens", "top_k", "experts", "routed", "active", "hidden", "inner", "matrices", "input_bytes"))
+CORE = frozenset(("batch", "query", "kv_tokens", "heads", "kv_heads", "key_dim", "value_dim", "window", "pairs"))
+CACHED = frozenset(("batch", "query", "seen", "heads", "kv_heads", "key_dim", "value_dim", "token_bytes"))
+
+
 def physics_of(kernel: Kernel, fitted: Efficiency) -> Physics:
-    """The formula for a kernel: its kind's, where its shape and what was fitted allow."""
-    if not kernel.shape:
-        return plain_s
-    kind = kernel.kind
-    if kind == "gemm" and fitted.tiles:
+    """The formula for a kernel: its kind's, where its shape says enough and what was fitted allows."""
+    kind, known = kernel.kind, kernel.shape.keys()
+    if kind == "gemm" and fitted.tiles and known >= PRODUCT:
         return gemm_s
-    if kind == "moe" and fitted.tiles:
+    if kind == "moe" and fitted.tiles and known >= ROUTED:
         return experts_s
-    if kind.endswith("_prefill") and fitted.block:
+    if kind.endswith("_prefill") and fitted.block and known >= CORE:
         return prefill_s
-    if kind.endswith("_decode") and fitted.core_bandwidth_ratio:
+    if kind.endswith("_decode") and fitted.core_bandwidth_ratio and known >= CACHED:
         return decode_s
     return plain_s
 
