@@ -23,10 +23,25 @@ if TYPE_CHECKING:
         explain as explain,
     )
     from suanli.api import (
+        fit as fit,
+    )
+    from suanli.api import (
         load as load,
     )
     from suanli.api import (
         model as model,
+    )
+    from suanli.api import (
+        plan_compute as plan_compute,
+    )
+    from suanli.api import (
+        plan_serving as plan_serving,
+    )
+    from suanli.api import (
+        plan_training as plan_training,
+    )
+    from suanli.api import (
+        price as price,
     )
     from suanli.api import (
         rule as rule,
@@ -130,6 +145,7 @@ if TYPE_CHECKING:
         Pointwise as Pointwise,
     )
     from suanli.optimizer import ElementwiseOptimizer as ElementwiseOptimizer
+    from suanli.optimizer import MatrixProduct as MatrixProduct
     from suanli.optimizer import OptimizerRule as OptimizerRule
     from suanli.optimizer import StateTensor as StateTensor
     from suanli.parallelism import (
@@ -156,12 +172,19 @@ if TYPE_CHECKING:
     from suanli.parallelism import (
         role_sizes as role_sizes,
     )
+    from suanli.planning.compute import ComputePlan as ComputePlan
+    from suanli.planning.fits import Fitting as Fitting
+    from suanli.planning.runs import TrainingPlan as TrainingPlan
+    from suanli.planning.serving import ServingPlan as ServingPlan
     from suanli.precision import NumberFormat as NumberFormat
     from suanli.precision import Recipe as Recipe
+    from suanli.prices import Price as Price
     from suanli.profiles import Profile as Profile
     from suanli.report import Report as Report
+    from suanli.rule_inputs import Asked as Asked
     from suanli.rulebook import Answer as Answer
     from suanli.rulebook import Rule as Rule
+    from suanli.rulebook import UsualError as UsualError
     from suanli.specs import Scenario as Scenario
     from suanli.stages import Band as Band
     from suanli.stages import Stage as Stage
@@ -178,7 +201,8 @@ api_version = "1"
 """Of the interface plugins are written against; it changes when a hook or value breaks."""
 
 _HOMES: dict[str, str] = {
-    "api": "accelerator catalog estimate explain load model rule rules scenario schema search system",
+    "api": "accelerator catalog estimate explain fit load model plan_compute plan_serving plan_training price rule "
+    "rules scenario schema search system",
     "case": "Case Problem",
     "catalog_files": "read_catalog",
     "collectives": "CollectiveModel Hierarchical",
@@ -195,12 +219,18 @@ _HOMES: dict[str, str] = {
     "profiles": "Profile",
     "numeric": "Number added ceil floor is_scalar maximum minimum where",
     "operators": "Attention Embedding Experts Linear Loss Operator Pointwise",
-    "optimizer": "ElementwiseOptimizer OptimizerRule StateTensor",
+    "optimizer": "ElementwiseOptimizer MatrixProduct OptimizerRule StateTensor",
     "parallelism": "Exchange ParallelismRule PipelineSchedule StateShards StepExchange partial_gradients "
     "partial_sums role_sizes",
+    "planning.compute": "ComputePlan",
+    "planning.fits": "Fitting",
+    "planning.runs": "TrainingPlan",
+    "planning.serving": "ServingPlan",
     "precision": "NumberFormat Recipe",
+    "prices": "Price",
     "report": "Report",
-    "rulebook": "Answer Rule",
+    "rule_inputs": "Asked",
+    "rulebook": "Answer Rule UsualError",
     "specs": "Scenario",
     "layout_search": "Plan SearchResult",
     "stages": "Band Stage",

@@ -14,7 +14,7 @@ from attrs.validators import and_, ge, gt, le
 
 from suanli.errors import SuanliError
 from suanli.fits import Fit, TimeModel
-from suanli.formulas import fact, formula, tracing
+from suanli.formulas import fact, formula, scaled, total, tracing
 from suanli.numeric import Number, doublings, floor, is_scalar, maximum, minimum, power, sqrt, where
 from suanli.serialize import Seconds
 
@@ -99,6 +99,21 @@ class FabricEfficiency(Fit):
     launch_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
     latency_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
 
+    @property
+    def figures(self) -> tuple[float, float, float, float]:
+        """Share of the bandwidth, ramp, launch, and latency of a message."""
+        return self.bandwidth_ratio, self.ramp_s, self.launch_s, self.latency_s
+
+    def facts(self) -> tuple[float, float, float, float]:
+        """The same as facts a trace remembers."""
+        about = f"{self.generation or self.system}.{self.fabric}"
+        names = (("bandwidth_ratio", "ratio"), ("ramp_s", "s"), ("launch_s", "s"), ("latency_s", "s"))
+        ratio, ramp, launch, latency = (
+            fact(value, f"{about}.{name}", unit, self.source)
+            for value, (name, unit) in zip(self.figures, names, strict=True)
+        )
+        return ratio, ramp, launch, latency
+
 
 @attrs.frozen(kw_only=True)
 class CollectiveModel(TimeModel):
@@ -158,17 +173,20 @@ class Hierarchical(CollectiveModel):
             return 0.0  # what the formulas below come to
         inside: Number = 1.0
         slowest: Number = 0.0
-        depth: Number = 0.0
+        depth: dict[str, Number] = {}
         started: Number = 0.0
         below: Number = 0.0
         narrowest: Number = 1e30  # what is sent further out has passed the links further in
-        slowest_ramp = 0.0
+        slowest_ramp = slowest_start = slowest_hop = 0.0
         for level, tier in enumerate(system.tiers):
             outer = level > 0 and (tier.span is None or tier.span > system.accelerators_per_node)
             fitted = self.fabric(tier, outer)
             reached = ranks if tier.span is None else ranks_inside(ranks=ranks, stride=stride, span=float(tier.span))
             reached = maximum(reached, inside)
-            slowest_ramp = max(slowest_ramp, fitted.ramp_s)
+            ratio, ramp, launch, message = fitted.facts() if tracing() else fitted.figures
+            # What goes further out has passed what is further in: no part of it is quicker there.
+            slowest_ramp, slowest_start = max(slowest_ramp, ramp), max(slowest_start, launch)
+            slowest_hop = max(slowest_hop, message)
             pair: Number = (tier.per_peer_bytes_per_s or tier.bandwidth_bytes_per_s) * fitted.bandwidth_ratio
             if fitted.crowding and tier.span is not None:  # every rank of the bus sends outside at once
                 pair = crowded_ratio(bandwidth_ratio=pair, ranks=float(tier.span), crowding=fitted.crowding)
@@ -177,22 +195,22 @@ class Hierarchical(CollectiveModel):
                 continue  # nobody is reached at this tier, and it takes no time
             bandwidth = _bandwidth(system, tier, operation, reached, inside)
             sent = sent_bytes(operation, bytes, ranks, inside, reached)
-            ratio: Number = fitted.bandwidth_ratio
-            if tracing():
-                name = f"{fitted.generation or fitted.system}.{fitted.fabric}.bandwidth_ratio"
-                ratio = fact(ratio, name, "ratio", fitted.source)
+            share: Number = ratio
             if fitted.crowding:
-                ratio = crowded_ratio(bandwidth_ratio=ratio, ranks=reached, crowding=fitted.crowding)
-            bandwidth = minimum(bandwidth, narrowest / ratio)
-            takes = transfer_s(bytes=sent, bandwidth_bytes_per_s=bandwidth, bandwidth_ratio=ratio, ramp_s=slowest_ramp)
+                share = crowded_ratio(bandwidth_ratio=share, ranks=reached, crowding=fitted.crowding)
+            bandwidth = minimum(bandwidth, narrowest / share)
+            takes = transfer_s(bytes=sent, bandwidth_bytes_per_s=bandwidth, bandwidth_ratio=share, ramp_s=slowest_ramp)
             slowest = maximum(slowest, where(reached > inside, takes, 0.0))
             levels = doublings(reached)
-            depth = depth + hops(operation, levels - below) * fitted.latency_s
+            if operation == "p2p":  # one message, however many tiers it passes
+                depth["message"] = maximum(depth.get("message", 0.0), where(levels > below, slowest_hop, 0.0))
+            else:
+                depth[f"{tier.name}.{level}"] = scaled("s", hops(operation, levels - below), slowest_hop)
             below = levels
-            started = maximum(started, where(reached > inside, fitted.launch_s, 0.0))
+            started = maximum(started, where(reached > inside, slowest_start, 0.0))
             narrowest = where(reached > inside, narrowest, minimum(narrowest, pair))
             inside = reached
-        alone = latency_s(launch_s=started, hops_s=depth)
+        alone = latency_s(launch_s=started, hops_s=total("hops_s", "s", depth))
         return where(ranks > 1.0, exchange_s(latency_s=alone, transfer_s=slowest), 0.0)
 
     def band(self) -> tuple[float, float] | None:
@@ -202,8 +220,6 @@ class Hierarchical(CollectiveModel):
 
 def hops(operation: str, steps: Number) -> Number:
     """Messages one after another, when `steps` levels of a tree are crossed."""
-    if operation == "p2p":
-        return minimum(steps, 1.0)
     return steps * (2.0 if operation == "all_reduce" else 1.0)
 
 

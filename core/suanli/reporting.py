@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from suanli import confidence, costs
 from suanli.case import Case, Problem
 from suanli.catalogs import Catalog
 from suanli.layout import Layout
@@ -81,7 +82,8 @@ class Reporter:
         )
 
     def _check(self, case: Case, memory: Memory) -> None:
-        """Add what does not fit, and what the plugins' checks find."""
+        """Add what is in doubt, what does not fit, and what the plugins' checks find."""
+        case.problems.extend(confidence.notes(case))
         if not memory.fits:
             need, have = memory.per_accelerator.total_bytes, memory.capacity_bytes
             room = f"{case.device.id} has {have / 1e9:.1f} GB" if have is not None else f"{case.device.id} has less"
@@ -108,7 +110,11 @@ class Reporter:
                 known = {key: self._basis_of(s.stage, key, fitted) for s in steps for key in s.stage.gives}
                 self._bases[case.kind, fitted] = known
             known = self._bases[case.kind, fitted]
-        return {key: known[key] for key in public}
+        found = confidence.widened({key: known[key] for key in public}, case)
+        for key in (k for k in found if k.rpartition(".")[2].startswith("cost")):
+            sources = [s for s in (found[key].source, costs.priced_at(case)) if s]
+            found[key] = attrs.evolve(found[key], source="; ".join(sources))
+        return found
 
     def _basis_of(self, stage: Stage, key: str, fitted: bool) -> Basis:
         band = dict(stage.bands).get(key, stage.band)

@@ -18,7 +18,9 @@ from suanli.layout import Layout
 from suanli.models import Model
 from suanli.operators import How
 from suanli.precision import Recipe
+from suanli.prices import USUAL_CURRENCY
 from suanli.specs import Scenario
+from suanli.updates import own_state_formats
 
 T = TypeVar("T")
 
@@ -198,6 +200,43 @@ class _Resolver:
                 changed[field] = known_form.name
         return attrs.evolve(found, **changed)
 
+    def prices(self, device: Accelerator) -> dict[str, Any]:
+        """What an hour and a kWh cost: as given; else the offer the catalog assumes, in the currency asked for.
+
+        Where electricity alone is priced, the machines are one's own and nothing is assumed for them.
+        """
+        given = self.scenario.assumptions
+        found: dict[str, Any] = {"electricity_price": given.electricity_price, "price_per_hour": given.price_per_hour}
+        for field, value in found.items():
+            if value is not None:
+                self.origins[f"assumptions.{field}"] = Origin(origin="given")
+        usual, why = USUAL_CURRENCY, ""
+        if given.price_per_hour is None and given.electricity_price is not None:
+            why_none = "the machines are one's own: electricity alone is paid"
+            self.origins["assumptions.price_per_hour"] = Origin(origin="default", why=why_none)
+            said = "an electricity price is given and no price of an hour: cost is electricity alone"
+            hint = "add price_per_hour (--price-per-hour) for what the machines cost"
+            self.problems.append(Problem(code="own-machines", severity="note", message=said, hint=hint))
+        elif given.price_per_hour is None:
+            offers = self.catalog.market(device.id, given.currency)
+            if offers is None:
+                found["no_price"] = self._no_price(device, given.currency)
+                self.origins["assumptions.price_per_hour"] = Origin(origin="default", why=found["no_price"])
+            else:
+                price = offers.price
+                found |= {"price": price, "price_per_hour": price.price_per_hour}
+                self.origins["assumptions.price_per_hour"] = Origin(origin="default", why=offers.why)
+                usual, why = price.currency, "" if price.currency == USUAL_CURRENCY else "the price's"
+        found["currency"] = self.value("assumptions.currency", given.currency, usual, why)
+        return found
+
+    def _no_price(self, device: Accelerator, currency: str | None) -> str:
+        other = self.catalog.market(device.id)
+        if currency is None or other is None:
+            return f"no current on-demand price of {device.id} is known"
+        known = other.price.currency
+        return f"prices of {device.id} are known in {known}, and no rate to {currency} is"
+
 
 def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> Case:
     """The case of a scenario, but for its layout.
@@ -277,16 +316,11 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         if training
         else r.value("implementation.memory_fraction", implementation.memory_fraction, profile.memory_fraction),
         reserve_bytes=r.value("assumptions.reserve", assumptions.reserve, reserve, why_reserve),
-        price_per_hour=assumptions.price_per_hour,
-        electricity_price=assumptions.electricity_price,
-        currency=r.value("assumptions.currency", assumptions.currency, "USD"),
+        **r.prices(device),
         pue=r.value("assumptions.pue", assumptions.pue, 1.0, "the machines alone"),
         origins=r.origins,
         problems=r.problems,
     )
-    for field in ("price_per_hour", "electricity_price"):
-        if getattr(assumptions, field) is not None:
-            r.origins[f"assumptions.{field}"] = Origin(origin="given")
     _workload(r, case)
     if r.faults:
         raise ScenarioError(list(dict.fromkeys(r.faults)))
@@ -388,6 +422,8 @@ def complete(case: Case, layout: Layout) -> dict[str, Any]:
     )
     if not case.training:
         names = ("weights", "activations", "kv_cache", "compute")
+    elif own_state_formats(case):  # told again, the recipe's would be the scenario's, and hold for these too
+        names = tuple(n for n in names if n != "optimizer_states")
     data["precision"] = {"recipe": recipe.name.removeprefix("serve-")}
     data["precision"] |= {n: getattr(recipe, n) or "none" for n in names if getattr(recipe, n) or n in _OPTIONAL}
     data["implementation"] = {

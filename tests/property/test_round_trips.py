@@ -155,9 +155,8 @@ def test_bound_hardware_pickles(name: str) -> None:
     again = pickle.loads(pickle.dumps(system))
     assert again == system
     assert again.device == system.device
-    assert again.collective_s("all_reduce", bytes=1 << 20, ranks=2) == system.collective_s(
-        "all_reduce", bytes=1 << 20, ranks=2
-    )
+    pair = {"bytes": 1 << 20, "ranks": min(2, system.reach or 2)}  # a superchip alone has no peer
+    assert again.collective_s("all_reduce", **pair) == system.collective_s("all_reduce", **pair)
     device = suanli.accelerator(system.accelerator)
     assert pickle.loads(pickle.dumps(device)).gemm_s(m=64, n=64, k=64) == device.gemm_s(m=64, n=64, k=64)
 

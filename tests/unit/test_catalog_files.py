@@ -303,7 +303,9 @@ def test_every_file_of_ours_is_read() -> None:
     from importlib.resources import files
 
     for package in ("suanli_nvidia", "suanli_ascend"):
-        found = read_catalog(files(package))
-        assert found.accelerators
-        assert found.systems
-        assert all(a.source for a in found.accelerators)
+        root = files(package)
+        found = [read_catalog(folder) for folder in (root, *(f for f in root.iterdir() if f.is_dir()))]
+        accelerators = [a for part in found for a in part.accelerators]
+        assert accelerators
+        assert any(part.systems for part in found)
+        assert all(a.source for a in accelerators)

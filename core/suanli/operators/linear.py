@@ -47,7 +47,9 @@ class Linear(Operator):
             )
             found.append(weight)
             if self.bias:
-                found.append(Parameter(name=f"{self.name}.{tensor.name}.bias", dims=out, group=self.group))
+                flat = (math.prod(d.size for d in out),)
+                bias = Parameter(name=f"{self.name}.{tensor.name}.bias", dims=out, group=self.group, matrix=flat)
+                found.append(bias)
         return tuple(found)
 
     @property

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.resources import files
 
-from suanli import Accelerator, CollectiveModel, KernelModel, System, hookimpl, read_catalog
+from suanli import Accelerator, Case, CollectiveModel, KernelModel, Problem, System, hookimpl, read_catalog
+from suanli_ascend.checks import checks
 
 HERE = files("suanli_ascend")
 
@@ -32,3 +33,9 @@ def suanli_kernel_models() -> Iterable[KernelModel]:
 def suanli_collective_models() -> Iterable[CollectiveModel]:
     """Networks fitted to measured collectives."""
     return read_catalog(HERE / "calibration.toml").collective_models
+
+
+@hookimpl
+def suanli_check(scenario: Case) -> Iterable[Problem]:
+    """Warnings about packages taken for ranks, and about training where there is none."""
+    return checks(scenario, read_catalog(HERE / "systems.toml").systems)

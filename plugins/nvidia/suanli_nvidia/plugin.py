@@ -13,13 +13,13 @@ HERE = files("suanli_nvidia")
 @hookimpl
 def suanli_accelerators() -> Iterable[Accelerator]:
     """Accelerators, with the document of each figure."""
-    return read_catalog(HERE / "accelerators.toml").accelerators
+    return read_catalog(HERE / "accelerators").accelerators
 
 
 @hookimpl
 def suanli_systems() -> Iterable[System]:
-    """Nodes and their networks."""
-    return read_catalog(HERE / "systems.toml").systems
+    """Nodes, racks and boxes, and their networks."""
+    return read_catalog(HERE / "systems").systems
 
 
 @hookimpl
