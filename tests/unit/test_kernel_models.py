@@ -221,6 +221,16 @@ def test_what_is_remembered_depends_on_the_device() -> None:
     assert model.time_s(kernel, DEVICE) > seconds(gemm(m=4096.0, n=4096.0, k=4096.0))
 
 
+def test_what_is_near_does_not_depend_on_what_was_asked() -> None:
+    """A precision nobody measured is served by the same figures, whoever else asked for it before."""
+    model = suanli.accelerator("h100").kernels
+    assert isinstance(model, Roofline)
+    assert model.rest is not None
+    before = attrs.evolve(model).efficiency("moe", "int8")
+    model.rest.efficiency("moe", "int8")
+    assert attrs.evolve(model).efficiency("moe", "int8") == before
+
+
 def test_long_columns_are_taken_in_chunks() -> None:
     """A column longer than a chunk gives each row the time it has alone."""
     device = suanli.accelerator("h100")

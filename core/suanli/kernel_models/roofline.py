@@ -98,6 +98,11 @@ class Roofline(KernelModel):
         return {(e.kernel, e.precision): e for e in self.efficiencies}
 
     @functools.cached_property
+    def _chosen(self) -> dict[tuple[str, str], Efficiency]:
+        """What was looked up, apart from the table: what is near must not depend on what was asked before."""
+        return dict(self._table)
+
+    @functools.cached_property
     def _memory(self) -> dict[tuple[Any, ...], Number]:
         return {}
 
@@ -107,11 +112,10 @@ class Roofline(KernelModel):
         Raises:
             SuanliError: Where nothing of the kind was fitted.
         """
-        table = self._table
-        found = table.get((kind, precision))
+        found = self._chosen.get((kind, precision))
         if found is None:
             found = self._nearest(kind, precision)
-            table[kind, precision] = found
+            self._chosen[kind, precision] = found
         return found
 
     def _nearest(self, kind: str, precision: str) -> Efficiency:
@@ -134,7 +138,7 @@ class Roofline(KernelModel):
 
     def time_s(self, kernel: Kernel, accelerator: Accelerator) -> Number:
         """Seconds of all the launches of `kernel`."""
-        fitted = self._table.get((kernel.kind, kernel.precision)) or self.efficiency(kernel.kind, kernel.precision)
+        fitted = self.efficiency(kernel.kind, kernel.precision)
         limits = limits_of(accelerator, kernel, fitted, self.cap)
         if tracing() and self.cap < fitted.compute_ratio:
             source = accelerator.source_of("sustained_ratio")
