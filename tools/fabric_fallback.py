@@ -1,4 +1,4 @@
-"""The figures for hardware never measured: medians over the generations, with the errors that has."""
+"""The figures for fabrics never measured: medians over the generations, with the errors that has."""
 
 from __future__ import annotations
 
@@ -8,24 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from roofline_model import UNCONSTRAINED, Errors, Fit, Params, judge
-from roofline_rows import Row
-from roofline_transfers import Transfer
+from fabric_model import judge
+from fabric_transfers import Transfer
+from fit_common import Errors, Fit, Params
 
 FALLBACK = "datasheet"
 # Nobody measured a full mesh: a factor of two either way is a guess.
 GUESSED = (0.5, 2.0)
 Band = tuple[float, float]
-
-
-def kernel_fallbacks(fits: Sequence[Fit], rows: Iterable[Row]) -> list[Fit]:
-    """A fit of each (kernel, precision) for a generation never measured."""
-    found = _fallbacks(fits, rows)
-    usual = next(f.params[0] for f in found if f.key[1:] == ("gemm", "bf16"))
-    return [
-        f if f.constrained else replace(f, params=(usual, *f.params[1:]), source=f.source + UNCONSTRAINED)
-        for f in found
-    ]
 
 
 def fabric_fallbacks(fits: Sequence[Fit], rows: Iterable[Transfer]) -> tuple[list[Fit], list[Fit]]:
@@ -47,21 +37,19 @@ def fabric_fallbacks(fits: Sequence[Fit], rows: Iterable[Transfer]) -> tuple[lis
 
 
 def medians(fits: Sequence[Fit]) -> Params:
-    """The typical parameters; the first only of fits whose rows tell it, unless none's do."""
-    telling = [f for f in fits if f.constrained] or fits
-    first = float(np.median([f.params[0] for f in telling]))
-    return (first, *(float(np.median([f.params[i] for f in fits])) for i in range(1, len(fits[0].params))))
+    """The typical parameters."""
+    return tuple(float(np.median([f.params[i] for f in fits])) for i in range(len(fits[0].params)))
 
 
-def _fallbacks(fits: Sequence[Fit], rows: Iterable[Row | Transfer]) -> list[Fit]:
+def _fallbacks(fits: Sequence[Fit], rows: Iterable[Transfer]) -> list[Fit]:
     """Medians of each class.  Errors: all rows of each generation, predicted by the medians of the others.
 
     A class of one generation has no such errors; its band holds its own and those of its kernel's
     other classes, or of all classes.
     """
-    measured: dict[tuple[str, ...], list[Row | Transfer]] = defaultdict(list)
+    measured: dict[tuple[str, ...], list[Transfer]] = defaultdict(list)
     for row in rows:
-        if isinstance(row, Row) or row.fitted:
+        if row.fitted:
             measured[row.key].append(row)
     groups: dict[tuple[str, ...], list[Fit]] = defaultdict(list)
     for fit in fits:
@@ -92,7 +80,6 @@ def _fallbacks(fits: Sequence[Fit], rows: Iterable[Row | Transfer]) -> list[Fit]
                 band=band,
                 source=f"{'median of ' if errors else ''}{made_of}; {how}",
                 vendor="core",
-                constrained=any(f.constrained for f in members),
             )
         )
     return result

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from roofline_model import Errors, Fit, Params, judge
-from roofline_rows import Row
-from roofline_transfers import Transfer
+from fabric_model import judge
+from fabric_transfers import Transfer
+from fit_common import Errors, Fit, Params
 
-ERROR_HEAD = ["held out", "median error", "p90", "bias", "slow bias"]
+ERROR_HEAD = ["judged", "median error", "p90", "bias", "slow bias"]
 
 
 def toml(fits: Iterable[Fit]) -> str:
     """Calibration tables; figures to four digits."""
-    text = "# Written by tools/fit_roofline.py; not to be edited.\n"
+    text = "# Written by tools/fit_kernels.py; not to be edited.\n"
     for fit in fits:
         fabric = len(fit.key) == 2
         keys = ("generation", "fabric") if fabric else ("generation", "kernel", "precision")
         text += f"\n[[{'fabric_efficiency' if fabric else 'efficiency'}]]\n"
         text += "".join(f'{k} = "{v}"\n' for k, v in zip(keys, fit.key, strict=True))
         text += "".join(f"{k} = {_number(v)}\n" for k, v in zip(fit.names, fit.params, strict=True))
+        text += "".join(f"{k} = {_fixed(v)}\n" for k, v in fit.fixed.items())
         text += f"band = [{_number(fit.band[0])}, {_number(fit.band[1])}]\nrows = {fit.rows}\n"
         if fit.errors:
             text += f"held_out_rows = {len(fit.errors.ratios)}\nmedian_error = {_number(fit.errors.median)}\n"
@@ -31,22 +33,36 @@ def toml(fits: Iterable[Fit]) -> str:
     return text
 
 
+def _fixed(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, list):
+        return "[" + ", ".join(_fixed(list(v)) if isinstance(v, tuple) else str(v) for v in value) + "]"
+    return str(value)
+
+
 def kernel_table(fits: Iterable[Fit]) -> str:
-    """Parameters and errors of kernel fits."""
-    head = ["generation", "kernel", "precision", "compute", "bandwidth", "launch us", "fitted"]
-    return table(
-        [*head, *ERROR_HEAD, "band"],
-        (
-            [
-                *f.key,
-                f"{f.params[0]:.3f}" + ("" if f.constrained else " (not constrained)"),
-                f"{f.params[1]:.3f}",
-                f"{f.params[2] * 1e6:.2f}",
-                *_judged(f),
-            ]
-            for f in fits
-        ),
-    )
+    """Errors of kernel fits."""
+    head = ["generation", "kernel", "precision", "parameters", "rows", *ERROR_HEAD, "band"]
+    return table(head, ([*f.key, str(len(f.params)), *_judged(f)] for f in fits))
+
+
+def parameter_tables(fits: Iterable[Fit]) -> str:
+    """The parameters of kernel fits, a table for each kind of kernel."""
+    kinds: dict[tuple[str, ...], list[Fit]] = defaultdict(list)
+    for f in fits:
+        kinds[f.key[1], *f.names].append(f)
+    text = ""
+    for key, members in kinds.items():
+        lines = ([f.key[0], f.key[2], *(f"{p:.3g}" for p in f.params)] for f in members)
+        text += f"### {key[0]}\n\n" + table(["generation", "precision", *key[1:]], lines) + "\n"
+    return text
+
+
+def others_table(rows: Iterable[tuple[tuple[str, ...], Errors]]) -> str:
+    """Errors on measurements nobody fitted."""
+    head = ["generation", "kernel", "precision", "part", "measured by", *ERROR_HEAD]
+    return table(head, ([*key, *_cells(e)] for key, e in rows))
 
 
 def fabric_table(fits: Iterable[Fit]) -> str:
@@ -77,22 +93,6 @@ def unfitted_table(params: Mapping[tuple[str, ...], Params], transfers: Iterable
     return table(head, ([*k, *_cells(judge(ts, params[k[0], k[1]]))] for k, ts in sorted(groups.items())))
 
 
-def large_gemms(fits: Iterable[Fit], rows: Iterable[Row], count: int = 20) -> str:
-    """The share of peak that the largest bf16 GEMMs of each part reach, and what is predicted of them."""
-    params = {f.key: f.params for f in fits}
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        if (row.kernel, row.precision) == ("gemm", "bf16"):
-            groups[*row.key, row.device.label].append(row)
-    lines = []
-    for key, members in sorted(groups.items()):
-        top = sorted(members, key=lambda r: (-r.flops, r.shape))[:count]
-        errors = judge(top, params[key[:3]])
-        share = float(np.median([r.compute_s / r.seconds for r in top]))
-        lines.append([key[3], str(len(top)), f"{share:.2f}", f"{errors.median:.1%}", f"{errors.bias:+.1%}"])
-    return table(["part", "largest", "share of peak, median", "median error", "bias"], lines)
-
-
 def _number(value: float) -> str:
     return repr(float(f"{value:.4g}"))
 
@@ -110,4 +110,4 @@ def _judged(fit: Fit) -> list[str]:
 
 def _cells(errors: Errors) -> list[str]:
     cells = [str(len(errors.ratios)), f"{errors.median:.1%}", f"{errors.p90:.1%}"]
-    return [*cells, f"{errors.bias:+.1%}", f"{errors.slow_bias:+.1%}"]
+    return [*cells, f"{errors.bias:+.1%}", f"{np.round(errors.slow_bias, 6):+.1%}"]

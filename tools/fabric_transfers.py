@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from roofline_rows import DEVICES, Device, read, seconds_of, source_of
+from kernel_rows import DEVICES, Device, read, seconds_of, source_of
 from suanli.collectives import exchanged_bytes, ring_bytes
 from suanli.numeric import doublings
 
