@@ -33,7 +33,6 @@ class MiniMaxM2(Sparse):
     head_norm: ClassVar[str] = "whole"
     experts: int = size("num_local_experts", "num_experts", "experts")
     ahead: int | None = some("num_mtp_modules", most=100)
-    mtp_used: bool = switch(True, "use_mtp")
 
 
 @attrs.frozen(kw_only=True)

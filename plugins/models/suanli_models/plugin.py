@@ -27,5 +27,5 @@ def suanli_model_families() -> Iterable[type[ModelFamily]]:
 
 @hookimpl
 def suanli_models() -> Iterable[ModelPreset]:
-    """LLaMA 1 to 3.1, GPT-2 and GPT-3, Mistral, Mixtral, Qwen."""
+    """The zoo: named models of every family, with the repositories their configurations are published in."""
     return read_catalog(files("suanli_models") / "zoo").models
