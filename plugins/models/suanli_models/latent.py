@@ -187,11 +187,7 @@ class DeepseekV32(DeepseekV3):
     family: ClassVar[str] = "deepseek_v32"
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v32",)
     source: ClassVar[str] = f"DeepSeek-V3.2 report 2025; {SOURCE.format('deepseek_v32')}"
-    defaults: ClassVar = DeepseekV3.defaults | {
-        "index_heads": 64,
-        "index_dim": 128,
-        "selects": 2048,
-    }
+    defaults: ClassVar = DeepseekV3.defaults | {"index_heads": 64, "index_dim": 128, "selects": 2048}
     familiar: ClassVar[tuple[str, ...]] = (*DeepseekV3.familiar, "index_n_heads", "index_head_dim")
 
     index_heads: int = size("index_n_heads", "index_heads")

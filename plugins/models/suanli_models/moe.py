@@ -206,13 +206,7 @@ class PhiMoe(Mixtral):
     family: ClassVar[str] = "phimoe"
     model_types: ClassVar[tuple[str, ...]] = ("phimoe",)
     source: ClassVar[str] = SOURCE.format("phimoe")
-    defaults: ClassVar = LLAMA | {
-        "vocabulary": 32064,
-        "inner": 6400,
-        "kv_heads": 8,
-        "experts": 16,
-        "top_k": 2,
-    }
+    defaults: ClassVar = LLAMA | {"vocabulary": 32064, "inner": 6400, "kv_heads": 8, "experts": 16, "top_k": 2}
     familiar: ClassVar[tuple[str, ...]] = ()
     norms: ClassVar[str] = "layer"
     logits_bias: bool = switch(False, "lm_head_bias")

@@ -10,7 +10,7 @@ from suanli import ModelFamily, ModelPreset, hookimpl, read_catalog
 
 MODULES = (
     *("dense", "llamas", "gpt", "gpt_later", "moe", "moe_later", "latent", "latent_later", "deepseek_v4"),
-    *("state_space", "hybrids", "linear_attention", "gemma", "gemma_later", "cohere", "custom"),
+    *("state_space", "hybrids", "linear_attention", "gemma", "gemma_later", "cohere", "custom", "recent"),
 )
 
 

@@ -47,13 +47,7 @@ class Mamba(Decoder):
     family: ClassVar[str] = "mamba"
     model_types: ClassVar[tuple[str, ...]] = ("mamba", "falcon_mamba")
     source: ClassVar[str] = f"Gu & Dao 2023; {SOURCE.format('mamba')}; {SOURCE.format('falcon_mamba')}"
-    defaults: ClassVar = {
-        "vocabulary": 50280,
-        "hidden": 768,
-        "layers": 32,
-        "state": 16,
-        "tied": True,
-    }
+    defaults: ClassVar = {"vocabulary": 50280, "hidden": 768, "layers": 32, "state": 16, "tied": True}
 
     heads: int = size("unused_heads", default=1)
     state: int = size("state_size", "d_state", "state")
