@@ -9,17 +9,9 @@ import attrs
 
 from suanli import Block, Linear, ModelFamily, Operator, Tensor
 from suanli.tensors import HIDDEN, Dim
+from suanli_models.ends import embedding, head
 from suanli_models.fields import count, kinds, maybe, size, some, switch
-from suanli_models.parts import (
-    AttentionShape,
-    attention,
-    embedding,
-    feed_forward,
-    head,
-    norm,
-    residual,
-    stream,
-)
+from suanli_models.parts import AttentionShape, attention, feed_forward, norm, residual, stream
 
 SLIDING = "sliding_attention"
 FULL = "full_attention"

@@ -10,8 +10,9 @@ import attrs
 from suanli import Block, Operator, Tensor
 from suanli_models.decoder import FULL, SLIDING, Decoder
 from suanli_models.dense import SOURCE
+from suanli_models.ends import embedding, head
 from suanli_models.fields import maybe, size, switch
-from suanli_models.parts import AttentionShape, embedding, feed_forward, head, norm
+from suanli_models.parts import AttentionShape, feed_forward, norm
 
 
 @attrs.frozen(kw_only=True)

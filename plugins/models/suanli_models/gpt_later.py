@@ -10,9 +10,10 @@ import attrs
 from suanli import Block, Operator, Tensor
 from suanli_models.decoder import SLIDING, Decoder
 from suanli_models.dense import SOURCE
+from suanli_models.ends import embedding
 from suanli_models.fields import maybe, number, size, switch
 from suanli_models.gpt import Gpt
-from suanli_models.parts import AttentionShape, embedding, feed_forward
+from suanli_models.parts import AttentionShape, feed_forward
 
 
 @attrs.frozen(kw_only=True)

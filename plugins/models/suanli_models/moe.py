@@ -11,7 +11,8 @@ from suanli import Operator, Tensor
 from suanli_models.decoder import FULL, SLIDING
 from suanli_models.dense import LLAMA, SOURCE, Llama
 from suanli_models.fields import kinds, maybe, number, numbers, size, some, switch
-from suanli_models.parts import AttentionShape, ExpertsShape, routed_experts
+from suanli_models.mixtures import ExpertsShape, routed_experts
+from suanli_models.parts import AttentionShape
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,8 @@ from suanli import Block, Operator, Tensor
 from suanli_models.decoder import FULL, Decoder
 from suanli_models.dense import SOURCE
 from suanli_models.fields import kinds, maybe, number, size, switch
-from suanli_models.parts import AttentionShape, ExpertsShape, attention, feed_forward, residual, routed_experts, stream
+from suanli_models.mixtures import ExpertsShape, routed_experts
+from suanli_models.parts import AttentionShape, attention, feed_forward, residual, stream
 from suanli_models.recurrent import StateSpace, mamba, mamba2
 
 LINEAR = "linear_attention"
