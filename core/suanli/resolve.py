@@ -124,7 +124,7 @@ def _missing(catalog: Catalog, config: Mapping[str, Any]) -> str:
     wanted = [f.familiar for f in catalog.familiar_families()]
     if not wanted:
         return "and no family takes unknown ones"
-    nearest = min(wanted, key=lambda keys: (sum(k not in config for k in keys), len(keys)))
+    nearest = min(wanted, key=lambda keys: (sum(k not in config for k in keys), -len(keys)))
     lacking = ", ".join(k for k in nearest if k not in config)
     return f"and to be read without it the configuration lacks: {lacking}"
 

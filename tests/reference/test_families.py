@@ -119,6 +119,21 @@ def test_an_unknown_type_is_taken_for_the_nearest() -> None:
         suanli.model({"model_type": "brand_new"} | {k: v for k, v in llama.items() if k != "vocab_size"})
 
 
+def test_kinds_of_layers_go_by_old_and_new_names() -> None:
+    """A list of layer kinds is read by whatever release wrote it, and a kind nobody knows is refused."""
+    bamba = dict(next(c for c, *_ in ROWS if c["model_type"] == "bamba"))
+    depth = bamba["num_hidden_layers"]
+    bamba.pop("attn_layer_indices", None)
+    old = suanli.model(bamba | {"layer_types": ["attention"] + ["mamba"] * (depth - 1)})
+    new = suanli.model(bamba | {"layer_types": ["full_attention"] + ["linear_attention"] * (depth - 1)})
+    assert counts(old) == counts(new) == counts(suanli.model(bamba | {"attn_layer_indices": [0]}))
+    glm = dict(next(c for c, *_ in ROWS if c["model_type"] == "glm_moe_dsa"))
+    listed = glm | {"layer_types": ["indexed_attention"] * glm["num_hidden_layers"]}
+    assert counts(suanli.model(listed)) == counts(suanli.model(glm))
+    with pytest.raises(suanli.ModelConfigError, match="layer_types"):
+        suanli.model(bamba | {"layer_types": ["foo"] * depth})
+
+
 def test_an_unknown_type_has_wider_bands() -> None:
     """An estimate for a model read as its nearest family says so as a warning, and widens each band."""
     config = {"model_type": "llama", "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 2}

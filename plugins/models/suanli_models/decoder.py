@@ -15,6 +15,8 @@ from suanli_models.parts import AttentionShape, attention, feed_forward, norm, r
 
 SLIDING = "sliding_attention"
 FULL = "full_attention"
+LEGACY = {"attention": FULL, "global": FULL, "local": SLIDING, "mamba": "linear_attention"}
+"""What older configurations call the kinds of layers."""
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +107,7 @@ class Decoder(ModelFamily):
         listed = self.layer_kinds
         if listed is None:
             return self.pattern(layer)
-        return listed[layer] if layer < len(listed) else FULL
+        return LEGACY.get(listed[layer], listed[layer]) if layer < len(listed) else FULL
 
     def reach(self, layer: int) -> int:
         """Keys a query of a layer may look back on; 0 for all."""
