@@ -25,7 +25,8 @@ def truth_of(row: dict[str, Any]) -> tuple[dict[str, float], int]:
     cache = next(k for k in result["kv_cache"] if k.startswith("bytes_at_"))
     counts = result["params"]
     figures = (counts["total"], counts["active_per_token"], result["flops"][forward]["total"])
-    return dict(zip(FIGURES, (*figures, result["kv_cache"][cache]), strict=True)), int(result.get("seq") or forward.rpartition("x")[2])
+    tokens = int(result.get("seq") or forward.rpartition("x")[2])
+    return dict(zip(FIGURES, (*figures, result["kv_cache"][cache]), strict=True)), tokens
 
 
 def ours_of(config: dict[str, Any], tokens: int) -> dict[str, float]:
