@@ -147,6 +147,7 @@ class ModelFamily:
         notes: tuple[str, ...] = (),
         known: Known | None = None,
         storage: Storage | None = None,
+        nearest: bool = False,
     ) -> Model:
         """The model the fields describe."""
         drafts = self.drafts()
@@ -163,6 +164,7 @@ class ModelFamily:
             context=self.context(),
             drafts=drafts,
             storage=storage,
+            nearest=nearest,
             notes=notes,
             source=source or self.source,
             known=known or Known(),

@@ -119,6 +119,7 @@ class Model:
         head: The block after them.
         context: Longest sequence it was made for; None where not stated.
         drafts: Blocks that only predict tokens further ahead (multi-token prediction), left out of every count.
+        nearest: Whether its type is unknown, and it is read as the family whose keys it has.
         storage: How its checkpoint stores weights that are narrower than two bytes; None where none are.
         notes: What a reader should know, such as a warning of the reader.
         source: Where its configuration is from.
@@ -132,6 +133,7 @@ class Model:
     head: Block
     context: int | None = None
     drafts: tuple[Block, ...] = ()
+    nearest: bool = False
     storage: Storage | None = None
     notes: tuple[str, ...] = ()
     source: str = ""
@@ -238,6 +240,11 @@ class Model:
                     else:
                         total += elements * STATE_BYTES[tensor.format] * times
         return total
+
+    def kv_cache_growth_bytes(self, precision: str = "bf16") -> int:
+        """Bytes a token adds to a long cache of one sequence, past every window; compressed entries on average."""
+        far, step = 1 << 24, 1 << 12
+        return (self.kv_cache_bytes(far + step, precision) - self.kv_cache_bytes(far, precision)) // step
 
     def saved_activation_bytes(
         self,

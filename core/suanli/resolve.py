@@ -106,7 +106,9 @@ def _built(catalog: Catalog, config: Mapping[str, Any], name: str, where: str, s
     storage, unread = read_storage(own)
     if unread:
         notes.append(unread)
-    return made.model(clip(name), source=source, notes=tuple(notes), known=catalog.known, storage=storage)
+    return made.model(
+        clip(name), source=source, notes=tuple(notes), known=catalog.known, storage=storage, nearest=strange
+    )
 
 
 def _text_part(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
@@ -124,7 +126,7 @@ def _missing(catalog: Catalog, config: Mapping[str, Any]) -> str:
     wanted = [f.familiar for f in catalog.familiar_families()]
     if not wanted:
         return "and no family takes unknown ones"
-    nearest = min(wanted, key=lambda keys: (sum(k not in config for k in keys), len(keys)))
+    nearest = min(wanted, key=lambda keys: (sum(k not in config for k in keys), -len(keys)))
     lacking = ", ".join(k for k in nearest if k not in config)
     return f"and to be read without it the configuration lacks: {lacking}"
 
@@ -423,7 +425,11 @@ def _context(r: _Resolver, case: Case, length: int, what: str) -> None:
 
 def _notes(case: Case) -> None:
     for note in case.model.notes:
-        case.problems.append(Problem(code="model", severity="note", message=note))
+        if case.model.nearest and note.startswith("model_type"):
+            hint = "name the model_type it resembles, or add a family for it"
+            case.problems.append(Problem(code="unknown-model-type", severity="warning", message=note, hint=hint))
+        else:
+            case.problems.append(Problem(code="model", severity="note", message=note))
     wanted = case.recipe.compute
     got = case.formats.compute
     if case.formats.precision != got and case.recipe.weights != wanted:

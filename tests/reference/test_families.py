@@ -119,6 +119,46 @@ def test_an_unknown_type_is_taken_for_the_nearest() -> None:
         suanli.model({"model_type": "brand_new"} | {k: v for k, v in llama.items() if k != "vocab_size"})
 
 
+def test_kinds_of_layers_go_by_old_and_new_names() -> None:
+    """A list of layer kinds is read by whatever release wrote it, and a kind nobody knows is refused."""
+    bamba = dict(next(c for c, *_ in ROWS if c["model_type"] == "bamba"))
+    depth = bamba["num_hidden_layers"]
+    bamba.pop("attn_layer_indices", None)
+    old = suanli.model(bamba | {"layer_types": ["attention"] + ["mamba"] * (depth - 1)})
+    new = suanli.model(bamba | {"layer_types": ["full_attention"] + ["linear_attention"] * (depth - 1)})
+    assert counts(old) == counts(new) == counts(suanli.model(bamba | {"attn_layer_indices": [0]}))
+    glm = dict(next(c for c, *_ in ROWS if c["model_type"] == "glm_moe_dsa"))
+    listed = glm | {"layer_types": ["indexed_attention"] * glm["num_hidden_layers"]}
+    assert counts(suanli.model(listed)) == counts(suanli.model(glm))
+    with pytest.raises(suanli.ModelConfigError, match="layer_types"):
+        suanli.model(bamba | {"layer_types": ["foo"] * depth})
+
+
+def test_an_unknown_type_has_wider_bands() -> None:
+    """An estimate for a model read as its nearest family says so as a warning, and widens each band."""
+    config = {"model_type": "llama", "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 2}
+    config |= {"num_attention_heads": 8, "vocab_size": 1000}
+    scenario = {
+        "system": {"name": "dgx-h100", "accelerators": 1},
+        "workload": {"sequence": 128, "global_batch": 1},
+    }
+    known = suanli.estimate(scenario | {"model": {"config": config}})
+    strange = suanli.estimate(scenario | {"model": {"config": config | {"model_type": "brand_new"}}})
+    low, high = known.basis["time.step_s"].band or (0.0, 0.0)
+    wide_low, wide_high = strange.basis["time.step_s"].band or (0.0, 0.0)
+    assert 0.0 < wide_low < low < high < wide_high
+    assert [p.severity for p in strange.problems if p.code == "unknown-model-type"] == ["warning"]
+    assert not [p for p in known.problems if p.code == "unknown-model-type"]
+
+
+def test_a_long_cache_grows_by_what_a_token_adds() -> None:
+    """Past every window only the layers that see all add to a cache; a recurrent model's does not grow."""
+    gemma, mamba = suanli.model("gemma-3-1b"), suanli.model("mamba2-2.7b")
+    assert gemma.kv_cache_growth_bytes() == 4 * 2 * 1 * 256 * 2  # layers, keys and values, head, width, bytes
+    assert mamba.kv_cache_growth_bytes() == 0 < mamba.kv_cache_bytes(1) == mamba.kv_cache_bytes(100_000)
+    assert suanli.model("deepseek-v3").kv_cache_growth_bytes() == 61 * (512 + 64) * 2
+
+
 def test_every_family_of_ours_has_a_row() -> None:
     """A family that ships with suanli is held against the real module: give it a row when it comes."""
     from_names = {
@@ -129,5 +169,5 @@ def test_every_family_of_ours_has_a_row() -> None:
     assert own - held == UNHELD
 
 
-UNHELD = {"bailing_moe", "dbrx", "deepseek", "exaone", "helium", "minicpm", "orion", "qwen3_vl_moe"}
+UNHELD = {"bailing_moe", "dbrx", "deepseek", "exaone", "minicpm", "orion", "qwen3_vl_moe"}
 """Families whose classes are not in transformers 5.23 or do not run there on the meta device: read from their code."""

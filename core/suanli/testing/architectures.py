@@ -110,6 +110,10 @@ ARCHITECTURES: dict[str, dict[str, tuple[Any, ...]]] = {
     "chatglm": {"hidden_size": (64,), "num_layers": (1, 3), "num_attention_heads": (8,), "padded_vocab_size": (128,)}
     | {"ffn_hidden_size": (64,), "kv_channels": (8,), "multi_query_attention": (True, False)}
     | {"multi_query_group_num": (2,), "add_qkv_bias": (True, False)},
+    "falcon_h1": DENSE
+    | {"mamba_d_ssm": (128,), "mamba_n_heads": (8,), "mamba_d_head": (16,), "mamba_d_state": (8,)}
+    | {"mamba_rms_norm": (True, False), "projectors_bias": (True, False)},
+    "lfm2": DENSE | {"full_attn_idxs": ([0], None), "block_multiple_of": (64,), "conv_bias": (True, False)},
     "qwen": HIDDEN | {"num_attention_heads": (8,), "intermediate_size": (128,)},
     "baichuan": HIDDEN | {"num_attention_heads": (8,), "intermediate_size": (128,)},
 }

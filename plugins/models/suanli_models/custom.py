@@ -130,13 +130,7 @@ class Exaone(Llama):
     family: ClassVar[str] = "exaone"
     model_types: ClassVar[tuple[str, ...]] = ("exaone",)
     source: ClassVar[str] = "LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct modeling_exaone.py"
-    defaults: ClassVar = {
-        "vocabulary": 102400,
-        "hidden": 2048,
-        "inner": 8192,
-        "layers": 32,
-        "heads": 32,
-    }
+    defaults: ClassVar = {"vocabulary": 102400, "hidden": 2048, "inner": 8192, "layers": 32, "heads": 32}
     qkv_bias: bool = switch(False, "qkv_bias")
     out_bias: bool = switch(False, "out_bias")
 

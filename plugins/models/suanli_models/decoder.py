@@ -9,20 +9,14 @@ import attrs
 
 from suanli import Block, Linear, ModelFamily, Operator, Tensor
 from suanli.tensors import HIDDEN, Dim
+from suanli_models.ends import embedding, head
 from suanli_models.fields import count, kinds, maybe, size, some, switch
-from suanli_models.parts import (
-    AttentionShape,
-    attention,
-    embedding,
-    feed_forward,
-    head,
-    norm,
-    residual,
-    stream,
-)
+from suanli_models.parts import AttentionShape, attention, feed_forward, norm, residual, stream
 
 SLIDING = "sliding_attention"
 FULL = "full_attention"
+LEGACY = {"attention": FULL, "global": FULL, "local": SLIDING, "mamba": "linear_attention"}
+"""What older configurations call the kinds of layers."""
 
 
 @attrs.frozen(kw_only=True)
@@ -113,7 +107,7 @@ class Decoder(ModelFamily):
         listed = self.layer_kinds
         if listed is None:
             return self.pattern(layer)
-        return listed[layer] if layer < len(listed) else FULL
+        return LEGACY.get(listed[layer], listed[layer]) if layer < len(listed) else FULL
 
     def reach(self, layer: int) -> int:
         """Keys a query of a layer may look back on; 0 for all."""

@@ -71,13 +71,7 @@ class Ministral3(Mistral):
     family: ClassVar[str] = "ministral3"
     model_types: ClassVar[tuple[str, ...]] = ("ministral3",)
     source: ClassVar[str] = SOURCE.format("ministral3")
-    defaults: ClassVar = LLAMA | {
-        "vocabulary": 131072,
-        "inner": 14336,
-        "layers": 34,
-        "kv_heads": 8,
-        "head_dim": 128,
-    }
+    defaults: ClassVar = LLAMA | {"vocabulary": 131072, "inner": 14336, "layers": 34, "kv_heads": 8, "head_dim": 128}
 
 
 @attrs.frozen(kw_only=True)
@@ -186,13 +180,7 @@ class Phi3(Llama):
     family: ClassVar[str] = "phi3"
     model_types: ClassVar[tuple[str, ...]] = ("phi3", "phi4mm", "phi3_v", "phi4_multimodal")
     source: ClassVar[str] = SOURCE.format("phi3")
-    defaults: ClassVar = {
-        "vocabulary": 32064,
-        "hidden": 3072,
-        "inner": 8192,
-        "layers": 32,
-        "heads": 32,
-    }
+    defaults: ClassVar = {"vocabulary": 32064, "hidden": 3072, "inner": 8192, "layers": 32, "heads": 32}
 
     qkv_bias: bool = switch(False, "qkv_bias")
     out_bias: bool = switch(False, "out_bias")

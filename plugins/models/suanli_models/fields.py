@@ -13,9 +13,10 @@ MOST_LAYERS = 2_000
 LAYER_KINDS = (
     *("full_attention", "sliding_attention", "chunked_attention", "linear_attention", "attention", "mamba", "conv"),
     *("moe", "mlp", "hybrid", "dense", "sparse", "recurrent", "compressed_sparse_attention"),
-    *("heavily_compressed_attention", "global", "local", "hash_moe"),
+    *("heavily_compressed_attention", "global", "local", "hash_moe", "indexed_attention", "window_attention"),
+    *("deepseek_sparse_attention", "qwen_sparse_attention", "hybrid_sliding", "reference_sliding_attention"),
 )
-"""What configurations call the kinds of their layers."""
+"""What configurations call the kinds of their layers (transformers 5.23, configuration_utils.py, and before)."""
 
 
 def size(*keys: str, **options: Any) -> Any:

@@ -11,20 +11,19 @@ from suanli import Block, Embedding, Linear, Operator, Pointwise, Product, Tenso
 from suanli.tensors import HIDDEN, LATENT, Dim, tokens
 from suanli_models.decoder import FULL, SLIDING
 from suanli_models.dense import SOURCE
+from suanli_models.ends import head
 from suanli_models.fields import maybe, number, numbers, size, switch
 from suanli_models.gemma import Gemma3
+from suanli_models.mixtures import ExpertsShape, routed_experts
 from suanli_models.parts import (
     AttentionShape,
-    ExpertsShape,
     attention,
     feed_forward,
-    head,
     latent,
     linear,
     norm,
     pointwise,
     residual,
-    routed_experts,
     stream,
 )
 

@@ -10,8 +10,9 @@ import attrs
 from suanli import Block, Operator, Tensor
 from suanli_models.decoder import FULL, SLIDING, Decoder
 from suanli_models.dense import SOURCE
+from suanli_models.ends import embedding, head
 from suanli_models.fields import maybe, size, switch
-from suanli_models.parts import AttentionShape, embedding, feed_forward, head, norm
+from suanli_models.parts import AttentionShape, feed_forward, norm
 
 
 @attrs.frozen(kw_only=True)
@@ -59,13 +60,7 @@ class Gpt2(Gpt):
     family: ClassVar[str] = "gpt2"
     model_types: ClassVar[tuple[str, ...]] = ("gpt2", "gpt-sw3")
     source: ClassVar[str] = f"Radford et al. 2019; {SOURCE.format('gpt2')}"
-    defaults: ClassVar = {
-        "vocabulary": 50257,
-        "hidden": 768,
-        "layers": 12,
-        "heads": 12,
-        "positions": 1024,
-    }
+    defaults: ClassVar = {"vocabulary": 50257, "hidden": 768, "layers": 12, "heads": 12, "positions": 1024}
     familiar: ClassVar[tuple[str, ...]] = ("vocab_size", "n_embd", "n_layer", "n_head")
     rotary: ClassVar[bool] = False
 
@@ -114,13 +109,7 @@ class GptJ(Gpt):
     family: ClassVar[str] = "gptj"
     model_types: ClassVar[tuple[str, ...]] = ("gptj", "codegen")
     source: ClassVar[str] = SOURCE.format("gptj")
-    defaults: ClassVar = {
-        "vocabulary": 50400,
-        "hidden": 4096,
-        "layers": 28,
-        "heads": 16,
-        "longest": 2048,
-    }
+    defaults: ClassVar = {"vocabulary": 50400, "hidden": 4096, "layers": 28, "heads": 16, "longest": 2048}
     wiring: ClassVar[str] = "parallel"
     qkv_bias: ClassVar[bool] = False
     out_bias: ClassVar[bool] = False
@@ -180,13 +169,7 @@ class GptNeoX(Gpt):
     family: ClassVar[str] = "gpt_neox"
     model_types: ClassVar[tuple[str, ...]] = ("gpt_neox",)
     source: ClassVar[str] = f"Black et al. 2022; {SOURCE.format('gpt_neox')}"
-    defaults: ClassVar = {
-        "vocabulary": 50432,
-        "hidden": 6144,
-        "layers": 44,
-        "heads": 64,
-        "inner": 24576,
-    }
+    defaults: ClassVar = {"vocabulary": 50432, "hidden": 6144, "layers": 44, "heads": 64, "inner": 24576}
 
     biased: bool = switch(True, "attention_bias")
     parallel: bool = switch(True, "use_parallel_residual")

@@ -10,9 +10,10 @@ import attrs
 from suanli import Block, Operator, Tensor
 from suanli_models.decoder import SLIDING, Decoder
 from suanli_models.dense import SOURCE
+from suanli_models.ends import embedding
 from suanli_models.fields import maybe, number, size, switch
 from suanli_models.gpt import Gpt
-from suanli_models.parts import AttentionShape, embedding, feed_forward
+from suanli_models.parts import AttentionShape, feed_forward
 
 
 @attrs.frozen(kw_only=True)
@@ -47,13 +48,7 @@ class Mpt(Gpt):
     family: ClassVar[str] = "mpt"
     model_types: ClassVar[tuple[str, ...]] = ("mpt",)
     source: ClassVar[str] = SOURCE.format("mpt")
-    defaults: ClassVar = {
-        "vocabulary": 50368,
-        "hidden": 2048,
-        "layers": 24,
-        "heads": 16,
-        "tied": True,
-    }
+    defaults: ClassVar = {"vocabulary": 50368, "hidden": 2048, "layers": 24, "heads": 16, "tied": True}
     norms: ClassVar[str] = "plain"
     rotary: ClassVar[bool] = False
     qkv_bias: ClassVar[bool] = False
@@ -105,13 +100,7 @@ class Falcon(Gpt):
     family: ClassVar[str] = "falcon"
     model_types: ClassVar[tuple[str, ...]] = ("falcon", "RefinedWeb", "RefinedWebModel")
     source: ClassVar[str] = f"Almazrouei et al. 2023; {SOURCE.format('falcon')}"
-    defaults: ClassVar = {
-        "vocabulary": 65024,
-        "hidden": 4544,
-        "layers": 32,
-        "heads": 71,
-        "tied": True,
-    }
+    defaults: ClassVar = {"vocabulary": 65024, "hidden": 4544, "layers": 32, "heads": 71, "tied": True}
 
     hidden: int = size("n_embed", "hidden_size", "hidden")
     newer: bool = switch(False, "new_decoder_architecture")
@@ -177,13 +166,7 @@ class Persimmon(Gpt):
     family: ClassVar[str] = "persimmon"
     model_types: ClassVar[tuple[str, ...]] = ("persimmon",)
     source: ClassVar[str] = SOURCE.format("persimmon")
-    defaults: ClassVar = {
-        "vocabulary": 262144,
-        "hidden": 4096,
-        "inner": 16384,
-        "layers": 36,
-        "heads": 64,
-    }
+    defaults: ClassVar = {"vocabulary": 262144, "hidden": 4096, "inner": 16384, "layers": 36, "heads": 64}
     normed_heads: bool = switch(True, "qk_layernorm")
 
     def shape(self, layer: int) -> AttentionShape:
@@ -241,13 +224,7 @@ class Nemotron(Gpt):
     family: ClassVar[str] = "nemotron"
     model_types: ClassVar[tuple[str, ...]] = ("nemotron",)
     source: ClassVar[str] = f"Nemotron-4 340B technical report 2024; {SOURCE.format('nemotron')}"
-    defaults: ClassVar = {
-        "vocabulary": 256000,
-        "hidden": 6144,
-        "inner": 24576,
-        "layers": 32,
-        "heads": 48,
-    }
+    defaults: ClassVar = {"vocabulary": 256000, "hidden": 6144, "inner": 24576, "layers": 32, "heads": 48}
 
     biased: bool = switch(False, "attention_bias")
     inner_biased: bool = switch(False, "mlp_bias")
@@ -282,14 +259,7 @@ class StableLm(Decoder):
     family: ClassVar[str] = "stablelm"
     model_types: ClassVar[tuple[str, ...]] = ("stablelm", "stablelm_epoch")
     source: ClassVar[str] = SOURCE.format("stablelm")
-    defaults: ClassVar = {
-        "vocabulary": 50304,
-        "hidden": 2560,
-        "inner": 6912,
-        "layers": 32,
-        "heads": 32,
-        "kv_heads": 32,
-    }
+    defaults: ClassVar = {"vocabulary": 50304, "hidden": 2560, "inner": 6912, "layers": 32, "heads": 32, "kv_heads": 32}
     norms: ClassVar[str] = "layer"
 
     inner: int = size("intermediate_size", "inner")

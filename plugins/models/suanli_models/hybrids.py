@@ -11,8 +11,9 @@ from suanli import Operator, Tensor
 from suanli_models.decoder import FULL
 from suanli_models.dense import LLAMA, SOURCE
 from suanli_models.fields import maybe, number, numbers, size, switch
+from suanli_models.mixtures import ExpertsShape, routed_experts
 from suanli_models.moe import GraniteMoe, Sparse
-from suanli_models.parts import ExpertsShape, attention, feed_forward, routed_experts
+from suanli_models.parts import attention, feed_forward
 from suanli_models.recurrent import StateSpace, mamba, mamba2
 from suanli_models.state_space import LINEAR, renamed
 

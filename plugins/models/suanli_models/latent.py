@@ -11,8 +11,9 @@ from suanli import Indexer, LatentAttention, Operator, Tensor
 from suanli.tensors import INDEX_HEADS, Dim, tokens
 from suanli_models.dense import SOURCE, Llama
 from suanli_models.fields import maybe, size, switch
+from suanli_models.mixtures import ExpertsShape
 from suanli_models.moe import Sparse
-from suanli_models.parts import ExpertsShape, heads_of, latent, linear, norm
+from suanli_models.parts import heads_of, latent, linear, norm
 
 
 @attrs.frozen(kw_only=True)
@@ -187,11 +188,7 @@ class DeepseekV32(DeepseekV3):
     family: ClassVar[str] = "deepseek_v32"
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v32",)
     source: ClassVar[str] = f"DeepSeek-V3.2 report 2025; {SOURCE.format('deepseek_v32')}"
-    defaults: ClassVar = DeepseekV3.defaults | {
-        "index_heads": 64,
-        "index_dim": 128,
-        "selects": 2048,
-    }
+    defaults: ClassVar = DeepseekV3.defaults | {"index_heads": 64, "index_dim": 128, "selects": 2048}
     familiar: ClassVar[tuple[str, ...]] = (*DeepseekV3.familiar, "index_n_heads", "index_head_dim")
 
     index_heads: int = size("index_n_heads", "index_heads")

@@ -125,12 +125,7 @@ class Qwen3Next(Qwen35Moe):
     family: ClassVar[str] = "qwen3_next"
     model_types: ClassVar[tuple[str, ...]] = ("qwen3_next",)
     source: ClassVar[str] = SOURCE.format("qwen3_next")
-    defaults: ClassVar = Qwen35Moe.defaults | {
-        "vocabulary": 151936,
-        "layers": 48,
-        "experts": 512,
-        "top_k": 10,
-    }
+    defaults: ClassVar = Qwen35Moe.defaults | {"vocabulary": 151936, "layers": 48, "experts": 512, "top_k": 10}
 
 
 @attrs.frozen(kw_only=True)

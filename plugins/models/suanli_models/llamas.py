@@ -143,12 +143,7 @@ class Exaone4(Llama):
     family: ClassVar[str] = "exaone4"
     model_types: ClassVar[tuple[str, ...]] = ("exaone4",)
     source: ClassVar[str] = SOURCE.format("exaone4")
-    defaults: ClassVar = LLAMA | {
-        "vocabulary": 102400,
-        "inner": 16384,
-        "kv_heads": 32,
-        "window": 4096,
-    }
+    defaults: ClassVar = LLAMA | {"vocabulary": 102400, "inner": 16384, "kv_heads": 32, "window": 4096}
     wiring: ClassVar[str] = "post"
     head_norm: ClassVar[str] = "head"
     every: int | None = some("sliding_window_pattern", "every", default=4)

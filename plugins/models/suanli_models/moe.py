@@ -11,7 +11,8 @@ from suanli import Operator, Tensor
 from suanli_models.decoder import FULL, SLIDING
 from suanli_models.dense import LLAMA, SOURCE, Llama
 from suanli_models.fields import kinds, maybe, number, numbers, size, some, switch
-from suanli_models.parts import AttentionShape, ExpertsShape, routed_experts
+from suanli_models.mixtures import ExpertsShape, routed_experts
+from suanli_models.parts import AttentionShape
 
 
 @attrs.frozen(kw_only=True)
@@ -206,13 +207,7 @@ class PhiMoe(Mixtral):
     family: ClassVar[str] = "phimoe"
     model_types: ClassVar[tuple[str, ...]] = ("phimoe",)
     source: ClassVar[str] = SOURCE.format("phimoe")
-    defaults: ClassVar = LLAMA | {
-        "vocabulary": 32064,
-        "inner": 6400,
-        "kv_heads": 8,
-        "experts": 16,
-        "top_k": 2,
-    }
+    defaults: ClassVar = LLAMA | {"vocabulary": 32064, "inner": 6400, "kv_heads": 8, "experts": 16, "top_k": 2}
     familiar: ClassVar[tuple[str, ...]] = ()
     norms: ClassVar[str] = "layer"
     logits_bias: bool = switch(False, "lm_head_bias")

@@ -11,8 +11,9 @@ from suanli import Operator, Tensor
 from suanli_models.decoder import FULL, SLIDING, Decoder
 from suanli_models.dense import LLAMA, SOURCE, Llama
 from suanli_models.fields import maybe, number, numbers, size, some, switch
+from suanli_models.mixtures import ExpertsShape, routed_experts
 from suanli_models.moe import Sparse
-from suanli_models.parts import AttentionShape, ExpertsShape, feed_forward, routed_experts
+from suanli_models.parts import AttentionShape, feed_forward
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +34,6 @@ class MiniMaxM2(Sparse):
     head_norm: ClassVar[str] = "whole"
     experts: int = size("num_local_experts", "num_experts", "experts")
     ahead: int | None = some("num_mtp_modules", most=100)
-    mtp_used: bool = switch(True, "use_mtp")
 
 
 @attrs.frozen(kw_only=True)

@@ -8,30 +8,30 @@ from typing import Any, TypeVar
 
 import attrs
 
-from suanli import Attention, Block, Dim, Embedding, Experts, Linear, Loss, Operator, Pointwise, Tensor
-from suanli.tensors import CHOICES, FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LATENT, TOP_K, VOCABULARY, tokens
+from suanli import Attention, Dim, Linear, Operator, Pointwise, Tensor
+from suanli.tensors import FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LATENT, tokens
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
 
-def _remembered(make: Made) -> Made:
+def remembered(make: Made) -> Made:
     """Equal layers share their parts: a model of thousands of layers is made in the time of a few."""
     return functools.lru_cache(maxsize=4096)(make)  # type: ignore[return-value]
 
 
-@_remembered
+@remembered
 def stream(name: str, hidden: int) -> Tensor:
     """A tensor of the residual stream's width."""
     return Tensor(name=name, dims=tokens(Dim(HIDDEN, hidden)))
 
 
-@_remembered
+@remembered
 def latent(name: str, width: int) -> Tensor:
     """A compressed tensor, whole on every rank."""
     return Tensor(name=name, dims=tokens(Dim(LATENT, width)))
 
 
-@_remembered
+@remembered
 def norm(name: str, reads: Tensor, writes: Tensor, *, kind: str = "rms") -> Pointwise:
     """A norm over the last dimension of `reads`.
 
@@ -80,7 +80,7 @@ def activation_steps(group: str, raised: tuple[Tensor, ...], active: Tensor, kin
     return (*taken, *more, attrs.evolve(active, name=f"{group}.opened"), *raised[1:])
 
 
-@_remembered
+@remembered
 def residual(name: str, stream_in: Tensor, *rest: Tensor) -> Pointwise:
     """The stream plus branches, dropout on them; the last tensor is written."""
     *branches, out = rest
@@ -95,19 +95,19 @@ def residual(name: str, stream_in: Tensor, *rest: Tensor) -> Pointwise:
     )
 
 
-@_remembered
+@remembered
 def pointwise(name: str, group: str, reads: tuple[Tensor, ...], writes: Tensor, *, keeps: bool = True) -> Pointwise:
     """An activation, a gate, a sum."""
     return Pointwise(name=name, group=group, reads=reads, writes=(writes,), keeps_input=keeps)
 
 
-@_remembered
+@remembered
 def linear(name: str, group: str, reads: Tensor, *writes: Tensor, bias: bool = False) -> Linear:
     """A product from all of what a tensor holds of a token to `writes`."""
     return Linear(name=name, group=group, reads=(reads,), writes=writes, inputs=reads.dims[2:], bias=bias)
 
 
-@_remembered
+@remembered
 def heads_of(name: str, heads: int, width: int, role: str = HEADS) -> Tensor:
     """A tensor of `heads` heads."""
     return Tensor(name=name, dims=tokens(Dim(role, heads), Dim(HEAD_DIM, width)))
@@ -160,7 +160,7 @@ class AttentionShape:
     packed: bool = False
 
 
-@_remembered
+@remembered
 def attention(reads: Tensor, writes: Tensor, shape: AttentionShape) -> tuple[Operator, ...]:
     """Projections to queries, keys and values, the attention core, and the projection back."""
     q = heads_of("query", shape.heads, shape.head_dim)
@@ -232,7 +232,7 @@ def attention(reads: Tensor, writes: Tensor, shape: AttentionShape) -> tuple[Ope
     return tuple(found)
 
 
-@_remembered
+@remembered
 def feed_forward(
     reads: Tensor,
     writes: Tensor,
@@ -259,136 +259,3 @@ def feed_forward(
         ),
         linear(f"{group}_down", group, active, writes, bias=bias),
     )
-
-
-@attrs.frozen(kw_only=True)
-class ExpertsShape:
-    """What one layer's mixture of experts looks like.
-
-    Attributes:
-        experts: In the layer.
-        top_k: A token goes to.
-        inner: Width of one.
-        gated: Whether their activation has a gate.
-        bias: Whether their matrices have biases.
-        router_bias: Whether the router has one.
-        shared: Width of the shared expert; 0 for none.
-        shared_bias: Whether its matrices have biases.
-        shared_gate: Whether a gate of one number opens it.
-        correction: Whether a weight corrects the router's scores.
-        wide_router: Whether plain modules take the router's product in fp32.
-        through: Width experts work in, where tokens are compressed before they are sent; 0 for none.
-        through_bias: Whether the projections to it and back have biases.
-    """
-
-    experts: int
-    top_k: int
-    inner: int
-    gated: bool = True
-    bias: bool = False
-    router_bias: bool = False
-    shared: int = 0
-    shared_bias: bool = False
-    shared_gate: bool = False
-    correction: bool = False
-    wide_router: bool = False
-    through: int = 0
-    through_bias: bool = False
-
-
-@_remembered
-def routed_experts(
-    reads: Tensor, writes: Tensor, shape: ExpertsShape, *, routes: Tensor | None = None
-) -> tuple[Operator, ...]:
-    """A router (of `routes` where it reads another tensor), the experts its tokens go to, a shared expert."""
-    scores = Tensor(name="router.scores", dims=tokens(Dim(CHOICES, shape.experts)), format="fp32")
-    width = shape.through or reads.dims[-1].size
-    sent = Tensor(name="dispatched", dims=tokens(Dim(TOP_K, shape.top_k), Dim(HIDDEN, width)))
-    back = attrs.evolve(sent, name="returned")
-    router = linear("router", "router", routes or reads, scores, bias=shape.router_bias)
-    found: list[Operator] = [attrs.evolve(router, upcasts=shape.wide_router)]
-    if shape.correction:
-        corrected = attrs.evolve(scores, name="router.corrected")
-        found.append(
-            Pointwise(name="correction", group="router", reads=(scores,), writes=(corrected,), width=scores.dims[-1:])
-        )
-        scores = corrected
-    source, sum_of = reads, writes
-    if shape.through:
-        source, sum_of = latent("experts.in", width), latent("experts.out", width)
-        found.append(linear("experts_in", "experts", reads, source, bias=shape.through_bias))
-    found += [
-        pointwise("dispatch", "router", (source,), sent, keeps=False),
-        Experts(
-            name="experts",
-            group="experts",
-            reads=(sent,),
-            writes=(back,),
-            experts=shape.experts,
-            top_k=shape.top_k,
-            hidden=width,
-            width=shape.inner,
-            gated=shape.gated,
-            bias=shape.bias,
-        ),
-    ]
-    merged: tuple[Tensor, ...] = (back,)
-    if shape.shared:
-        side = attrs.evolve(writes, name="shared.out")
-        found += feed_forward(
-            reads, side, inner=shape.shared, gated=shape.gated, bias=shape.shared_bias, group="shared_experts"
-        )
-        if shape.shared_gate:
-            opening = Tensor(name="shared.gate", dims=tokens(Dim("gate", 1)))
-            found.append(linear("shared_gate", "router", reads, opening))
-        merged = (back, side)
-    if shape.through:
-        found.append(pointwise("gather", "router", (back, scores), sum_of, keeps=False))
-        wide = attrs.evolve(writes, name="experts.wide")
-        found.append(linear("experts_out", "experts", sum_of, wide, bias=shape.through_bias))
-        merged = (wide, *merged[1:])
-        scores = sum_of
-    found.append(pointwise("combine", "router", (*merged, scores), writes, keeps=False))
-    return tuple(found)
-
-
-def embedding(
-    vocabulary: int, hidden: int, *, positions: int = 0, dropout: bool = False, normed: bool = False, narrow: int = 0
-) -> Block:
-    """Token embedding, with learned positions, a projection from `narrow` and a norm where there are some."""
-    out = stream("stream", hidden)
-    table = Embedding(
-        name="embedding",
-        group="embedding",
-        writes=(latent("narrow", narrow) if narrow else stream("embedded", hidden) if normed else out,),
-        vocabulary=vocabulary,
-        hidden=narrow or hidden,
-        positions=positions,
-        position_width=hidden,
-        dropout=dropout,
-    )
-    found: list[Operator] = [table]
-    if narrow:
-        found.append(linear("project_in", "embedding", table.writes[0], out))
-    if normed:
-        found.append(norm("embedding_norm", table.writes[0], out, kind="layer"))
-    return Block(name="embedding", operators=tuple(found))
-
-
-def head(
-    vocabulary: int, hidden: int, *, tied: bool, kind: str | None = "rms", bias: bool = False, narrow: int = 0
-) -> Block:
-    """The last norm (None for none), logits and loss; the logits' weight may be the embedding's."""
-    last, normed = stream("stream", hidden), stream("final", hidden)
-    logits = Tensor(name="logits", dims=tokens(Dim(VOCABULARY, vocabulary)))
-    losses = Tensor(name="loss", dims=tokens(), format="fp32")
-    found: list[Operator] = [norm("final_norm", last, normed, kind=kind)] if kind else []
-    source = normed if kind else last
-    if narrow:
-        found.append(linear("project_out", "head", source, latent("narrow", narrow)))
-        source = latent("narrow", narrow)
-    found += [
-        attrs.evolve(linear("lm_head", "head", source, logits, bias=bias), tied=tied),
-        Loss(name="loss", group="loss", reads=(logits,), writes=(losses,)),
-    ]
-    return Block(name="head", operators=tuple(found))

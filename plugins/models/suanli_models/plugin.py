@@ -10,7 +10,7 @@ from suanli import ModelFamily, ModelPreset, hookimpl, read_catalog
 
 MODULES = (
     *("dense", "llamas", "gpt", "gpt_later", "moe", "moe_later", "latent", "latent_later", "deepseek_v4"),
-    *("state_space", "hybrids", "linear_attention", "gemma", "gemma_later", "cohere", "custom"),
+    *("state_space", "hybrids", "linear_attention", "gemma", "gemma_later", "cohere", "custom", "recent"),
 )
 
 
@@ -27,5 +27,5 @@ def suanli_model_families() -> Iterable[type[ModelFamily]]:
 
 @hookimpl
 def suanli_models() -> Iterable[ModelPreset]:
-    """LLaMA 1 to 3.1, GPT-2 and GPT-3, Mistral, Mixtral, Qwen."""
+    """The zoo: named models of every family, with the repositories their configurations are published in."""
     return read_catalog(files("suanli_models") / "zoo").models

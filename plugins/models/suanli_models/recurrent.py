@@ -25,6 +25,7 @@ class StateSpace:
         taps: Tokens the convolution looks at.
         conv_bias: Whether it has biases.
         bias: Whether the projections in and out have biases.
+        out_bias: Whether the projection out has one, where it is on its own.
         chunk: Tokens scanned at once.
         rank: Width steps are compressed to (Mamba-1).
         normed: Whether steps, B and C are normed (Jamba).
@@ -38,6 +39,7 @@ class StateSpace:
     taps: int = 4
     conv_bias: bool = True
     bias: bool = False
+    out_bias: bool | None = None
     chunk: int = 256
     rank: int = 0
     normed: bool = False
@@ -73,7 +75,8 @@ def mamba2(reads: Tensor, writes: Tensor, shape: StateSpace) -> tuple[Operator, 
     width = x.dims[2:] if shape.gated_norm else ()
     gate = Pointwise(name="gated_norm", group="norm" if width else GROUP, reads=(out, z), writes=(normed,), width=width)
     first = linear("ssm_in", GROUP, reads, z, x, b, c, step, bias=shape.bias)
-    return (first, conv, scan, gate, linear("ssm_out", GROUP, normed, writes, bias=shape.bias))
+    out_bias = shape.bias if shape.out_bias is None else shape.out_bias
+    return (first, conv, scan, gate, linear("ssm_out", GROUP, normed, writes, bias=out_bias))
 
 
 def mamba(reads: Tensor, writes: Tensor, shape: StateSpace) -> tuple[Operator, ...]:

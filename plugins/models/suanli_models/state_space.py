@@ -11,7 +11,8 @@ from suanli import Block, Operator, Tensor
 from suanli_models.decoder import FULL, Decoder
 from suanli_models.dense import SOURCE
 from suanli_models.fields import kinds, maybe, number, size, switch
-from suanli_models.parts import AttentionShape, ExpertsShape, attention, feed_forward, residual, routed_experts, stream
+from suanli_models.mixtures import ExpertsShape, routed_experts
+from suanli_models.parts import AttentionShape, attention, feed_forward, residual, stream
 from suanli_models.recurrent import StateSpace, mamba, mamba2
 
 LINEAR = "linear_attention"
@@ -47,13 +48,7 @@ class Mamba(Decoder):
     family: ClassVar[str] = "mamba"
     model_types: ClassVar[tuple[str, ...]] = ("mamba", "falcon_mamba")
     source: ClassVar[str] = f"Gu & Dao 2023; {SOURCE.format('mamba')}; {SOURCE.format('falcon_mamba')}"
-    defaults: ClassVar = {
-        "vocabulary": 50280,
-        "hidden": 768,
-        "layers": 32,
-        "state": 16,
-        "tied": True,
-    }
+    defaults: ClassVar = {"vocabulary": 50280, "hidden": 768, "layers": 32, "state": 16, "tied": True}
 
     heads: int = size("unused_heads", default=1)
     state: int = size("state_size", "d_state", "state")
