@@ -1,13 +1,12 @@
-"""Fit the first-order models to measured kernel and collective times, and say how wrong they are.
+"""Fit the kernel and collective models to measured times, and say how wrong they are.
 
     PYTHONPATH=core python tools/fit_roofline.py REFERENCE_DIR [--write] [--markdown FILE]
 
-The models are `suanli.kernel_models.roofline_s` and the formulas of `suanli.collectives`.
-One fit per (generation, kernel, precision) and per (generation, fabric), minimising
-mean |log(predicted / measured)|.  A hash of each row's shape puts it in the fitted or the held-out
-half; errors are on held-out rows.  `datasheet` is for hardware never measured: medians over the
-generations, its errors from leaving out each generation in turn.
-No row of a fitted class is dropped or weighted.
+The models are `suanli.kernel_models.roofline_s` and `suanli.collectives.Hierarchical` (see `exchange_fit.py`).
+Kernels: one fit per (generation, kernel, precision), minimising mean |log(predicted / measured)|.
+A hash of each row's shape puts it in the fitted or the held-out half; errors are on held-out rows.
+`datasheet` is for hardware never measured, its errors from leaving out each generation in turn.
+No row of a fitted class is dropped.
 """
 
 from __future__ import annotations
@@ -15,11 +14,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from roofline_fallback import FALLBACK, fabric_fallbacks, kernel_fallbacks
-from roofline_model import fit_fabrics, fit_kernels
-from roofline_report import fabric_table, kernel_table, large_gemms, toml, unfitted_table
+from exchange_fit import Fabrics
+from exchange_report import sections as fabric_sections
+from exchange_rows import exchanges
+from roofline_fallback import kernel_fallbacks
+from roofline_model import fit_kernels
+from roofline_report import kernel_table, large_gemms, toml
 from roofline_rows import Kernels
-from roofline_transfers import transfers
+from suanli.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = {
@@ -31,24 +33,19 @@ PLACES = {
 
 def tables(reference: Path, *, write: bool = False) -> str:
     """The accuracy tables, as markdown; with `write`, the calibration files are replaced too."""
-    rows, wires = Kernels(reference).rows(), transfers(reference)
+    rows, wires = Kernels(reference).rows(), exchanges(reference)
     kernels, skipped = fit_kernels(rows)
     core = kernel_fallbacks(kernels, rows)
-    fabrics, core_fabrics = fabric_fallbacks(fit_fabrics(wires), wires)
+    fabrics = Fabrics(wires, Workspace())
     if write:
-        chosen = [*kernels, *fabrics, *core, *core_fabrics]
+        chosen = [*kernels, *fabrics.fits, *core, *fabrics.core]
         for vendor, place in PLACES.items():
             place.write_text(toml(f for f in chosen if f.vendor == vendor), encoding="utf-8")
 
-    params = {f.key: f.params for f in fabrics}
-    for t in wires:  # a network nobody stated is judged by the fallback
-        params.setdefault(t.key, next(f.params for f in core_fabrics if f.key == (FALLBACK, t.fabric)))
     sections = {
         "Kernels": kernel_table(kernels),
         "Kernels on hardware never measured (each generation predicted by the others)": kernel_table(core),
-        "Fabrics": fabric_table(fabrics),
-        "Fabrics on hardware never measured (each generation predicted by the others)": fabric_table(core_fabrics),
-        "Collectives judged, not fitted": unfitted_table(params, wires),
+        **fabric_sections(fabrics, wires),
         "Large bf16 GEMMs": large_gemms(kernels, rows),
         "Not shipped": "".join(f"- {line}\n" for line in skipped) or "Nothing.\n",
     }

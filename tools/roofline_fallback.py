@@ -10,11 +10,8 @@ import numpy as np
 
 from roofline_model import UNCONSTRAINED, Errors, Fit, Params, judge
 from roofline_rows import Row
-from roofline_transfers import Transfer
 
 FALLBACK = "datasheet"
-# Nobody measured a full mesh: a factor of two either way is a guess.
-GUESSED = (0.5, 2.0)
 Band = tuple[float, float]
 
 
@@ -28,24 +25,6 @@ def kernel_fallbacks(fits: Sequence[Fit], rows: Iterable[Row]) -> list[Fit]:
     ]
 
 
-def fabric_fallbacks(fits: Sequence[Fit], rows: Iterable[Transfer]) -> tuple[list[Fit], list[Fit]]:
-    """`fits` with honest bands, then a fit of each fabric for a generation never measured."""
-    core = {f.key[1]: f for f in _fallbacks(fits, rows)}
-    switch = core["switch"]
-    why = "one pair of nodes, point to point; band widened to that of switches left out in turn"
-    fits = [_widened(f, switch.band, why) if f.key[1] == "nic" else f for f in fits]
-    core["nic"] = replace(core["nic"], source=f"hopper's: {why}")
-    mesh = replace(
-        switch,
-        key=(FALLBACK, "full-mesh"),
-        rows=0,
-        errors=None,
-        band=_union(switch.band, GUESSED),
-        source="nobody measured one: the switch's figures, the band a factor of two either way or more",
-    )
-    return fits, [mesh, *core.values()]
-
-
 def medians(fits: Sequence[Fit]) -> Params:
     """The typical parameters; the first only of fits whose rows tell it, unless none's do."""
     telling = [f for f in fits if f.constrained] or fits
@@ -53,16 +32,15 @@ def medians(fits: Sequence[Fit]) -> Params:
     return (first, *(float(np.median([f.params[i] for f in fits])) for i in range(1, len(fits[0].params))))
 
 
-def _fallbacks(fits: Sequence[Fit], rows: Iterable[Row | Transfer]) -> list[Fit]:
+def _fallbacks(fits: Sequence[Fit], rows: Iterable[Row]) -> list[Fit]:
     """Medians of each class.  Errors: all rows of each generation, predicted by the medians of the others.
 
     A class of one generation has no such errors; its band holds its own and those of its kernel's
     other classes, or of all classes.
     """
-    measured: dict[tuple[str, ...], list[Row | Transfer]] = defaultdict(list)
+    measured: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        if isinstance(row, Row) or row.fitted:
-            measured[row.key].append(row)
+        measured[row.key].append(row)
     groups: dict[tuple[str, ...], list[Fit]] = defaultdict(list)
     for fit in fits:
         groups[fit.key[1:]].append(fit)
@@ -104,7 +82,3 @@ def _joined(errors: Sequence[Errors]) -> Errors:
 
 def _union(one: Band, other: Band) -> Band:
     return min(one[0], other[0]), max(one[1], other[1])
-
-
-def _widened(fit: Fit, band: Band, why: str) -> Fit:
-    return replace(fit, band=_union(fit.band, band), source=f"{fit.source}; {why}")

@@ -7,13 +7,12 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roofline_rows import Row
-from roofline_transfers import Transfer
-from suanli.collectives import crowded_ratio, exchange_s, latency_s, transfer_s
 from suanli.kernel_models import roofline_s
 
 Array = NDArray[np.float64]
@@ -22,11 +21,9 @@ Bounds = Sequence[tuple[float, float]]
 Model = Callable[[Params], Array]
 
 KERNEL_NAMES = ("compute_ratio", "bandwidth_ratio", "launch_s")
-FABRIC_NAMES = ("bandwidth_ratio", "ramp_s", "launch_s", "latency_s")
 # Bounds of each parameter; 10 ns is nothing.
 RATIO = (0.005, 1.0)
 SECONDS = (1e-8, 2e-3)
-CROWDING = (0.01, 4.0)
 # Fewer rows than this in either half: the class is not fitted, only counted.
 MINIMUM_ROWS = 10
 # A compute ratio that can be halved for less than this in mean error is not constrained.
@@ -143,30 +140,13 @@ def kernel_model(rows: Sequence[Row]) -> Model:
     return predict
 
 
-def fabric_model(rows: Sequence[Transfer]) -> Model:
-    """The model of `rows`, params in the order of ``FABRIC_NAMES``, a crowding exponent last if any."""
-    sent, hops = np.array([t.sent_s for t in rows]), np.array([t.hops for t in rows])
-    ranks = np.array([float(t.ranks) for t in rows])
-
-    def predict(p: Params) -> Array:
-        ratio = crowded_ratio(bandwidth_ratio=p[0], ranks=ranks, crowding=p[4] if len(p) > 4 else 0.0)
-        takes = transfer_s(bytes=sent, bandwidth_bytes_per_s=1.0, bandwidth_ratio=ratio, ramp_s=p[1])
-        alone = latency_s(launch_s=p[2], hops_s=p[3] * hops)
-        return np.asarray(exchange_s(latency_s=alone, transfer_s=takes))
-
-    return predict
-
-
-def judge(rows: Sequence[Row | Transfer], params: Params) -> Errors:
-    """Errors of `params` on `rows`, which are all kernels or all transfers."""
-    kernels = [r for r in rows if isinstance(r, Row)]
-    wires = [r for r in rows if isinstance(r, Transfer)]
-    predicted = (kernel_model(kernels) if kernels else fabric_model(wires))(params)
+def judge(rows: Sequence[Row], params: Params) -> Errors:
+    """Errors of `params` on `rows`."""
     measured = np.array([row.seconds for row in rows])
-    return Errors(measured / predicted, measured)
+    return Errors(measured / kernel_model(rows)(params), measured)
 
 
-def sources(rows: Iterable[Row | Transfer]) -> str:
+def sources(rows: Iterable[Any]) -> str:
     """Who measured the rows, then on which parts."""
     rows = list(rows)
     who = sorted({row.source for row in rows})
@@ -217,32 +197,6 @@ def _fit_class(train: Sequence[Row], usual: float | None) -> tuple[Params, bool]
     return minimise(cost, [(usual, usual), RATIO, SECONDS])[1], False
 
 
-def fit_fabrics(rows: Iterable[Transfer]) -> list[Fit]:
-    """The fabrics of each generation, those inside a node first.
-
-    A network was measured at one hop only, where a launch and a hop look alike:
-    its launch is that of the generation's fabric inside a node.
-    """
-    groups: dict[tuple[str, str], list[Transfer]] = defaultdict(list)
-    for t in rows:
-        if t.fitted:
-            groups[t.key].append(t)
-    fits: list[Fit] = []
-    launch: dict[str, float] = {}
-    for key, members in sorted(groups.items(), key=lambda g: (g[0][1] == "nic", g[0])):
-        train = [t for t in members if not held_out(t.shape)]
-        started = (launch[key[0]],) * 2 if key[1] == "nic" else SECONDS
-        crowded = key[1] == "pcie"
-        bounds = [RATIO, SECONDS, started, SECONDS] + ([CROWDING] if crowded else [])
-        names = FABRIC_NAMES + (("crowding",) if crowded else ())
-        params = minimise(_cost(fabric_model(train), train), bounds)[1]
-        launch.setdefault(key[0], params[2])
-        errors = judge([t for t in members if held_out(t.shape)], params)
-        vendor = members[0].device.vendor
-        fits.append(Fit(key, names, params, len(train), errors, errors.band, sources(members), vendor))
-    return fits
-
-
-def _cost(predict: Model, rows: Sequence[Row | Transfer]) -> Callable[[Params], float]:
+def _cost(predict: Model, rows: Sequence[Row]) -> Callable[[Params], float]:
     measured = np.array([row.seconds for row in rows])
     return lambda p: float(np.abs(np.log(predict(p) / measured)).mean())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from roofline_model import Errors, Fit, Params, judge
+from roofline_model import Errors, Fit, judge
 from roofline_rows import Row
-from roofline_transfers import Transfer
 
 ERROR_HEAD = ["held out", "median error", "p90", "bias", "slow bias"]
 
@@ -47,34 +46,6 @@ def kernel_table(fits: Iterable[Fit]) -> str:
             for f in fits
         ),
     )
-
-
-def fabric_table(fits: Iterable[Fit]) -> str:
-    """Parameters and errors of fabric fits."""
-    head = ["generation", "fabric", "bandwidth", "ramp us", "launch us", "hop us", "crowding", "fitted"]
-    return table(
-        [*head, *ERROR_HEAD, "band"],
-        (
-            [
-                *f.key,
-                f"{f.params[0]:.3f}",
-                *(f"{p * 1e6:.2f}" for p in f.params[1:4]),
-                f"{f.params[4]:.2f}" if len(f.params) > 4 else "",
-                *_judged(f),
-            ]
-            for f in fits
-        ),
-    )
-
-
-def unfitted_table(params: Mapping[tuple[str, ...], Params], transfers: Iterable[Transfer]) -> str:
-    """How the NCCL fits do on what they were not fitted to; `params` by (generation, fabric)."""
-    groups: dict[tuple[str, ...], list[Transfer]] = defaultdict(list)
-    for t in transfers:
-        if not t.fitted:
-            groups[*t.key, t.implementation].append(t)
-    head = ["generation", "fabric", "implementation", "rows", *ERROR_HEAD[1:]]
-    return table(head, ([*k, *_cells(judge(ts, params[k[0], k[1]]))] for k, ts in sorted(groups.items())))
 
 
 def large_gemms(fits: Iterable[Fit], rows: Iterable[Row], count: int = 20) -> str:
