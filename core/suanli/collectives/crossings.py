@@ -1,4 +1,4 @@
-"""What an exchange does on each tier its group crosses, and how long each algorithm takes over them."""
+"""What an exchange does on each tier its group crosses."""
 
 from __future__ import annotations
 
@@ -10,19 +10,11 @@ import attrs
 from suanli.collectives.fabric import FabricEfficiency
 from suanli.collectives.formulas import (
     broadcast_bytes,
-    chain_messages,
     crowded_ratio,
     dispatched_bytes,
-    exchange_s,
     exchanged_bytes,
-    latency_s,
-    own_copy_s,
-    ramped_s,
     ranks_inside,
-    reduced_bytes,
     ring_bytes,
-    ring_messages,
-    tree_messages,
     wire_s,
 )
 from suanli.formulas import fact, tracing
@@ -37,43 +29,87 @@ PASSES = {"all_reduce": 2.0, "all_gather": 1.0, "reduce_scatter": 1.0, "broadcas
 _DIRECT = ("all_to_all", "p2p")
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.frozen(eq=False, kw_only=True)
+class Level:
+    """A tier of a system with what it sustains: all that no group changes.
+
+    Attributes:
+        depth: 0 innermost.
+        tier: As described.
+        fitted: What it sustains.
+        launch_s: The longest launch of this tier and those below, as all further figures in seconds.
+        latency_s: Of one message.
+        ramp_s: Transfers much shorter than this are slowed.
+        outward_bytes_per_s: The most a rank sends through it to tiers further out.
+        copy_bytes_per_s: How fast a rank's own share is copied; 0 where it is not.
+    """
+
+    depth: int
+    tier: Tier
+    fitted: FabricEfficiency
+    launch_s: float
+    latency_s: float
+    ramp_s: float
+    outward_bytes_per_s: float
+    copy_bytes_per_s: float
+
+
+@attrs.define(eq=False)
 class Crossing:
     """One tier of one exchange.
 
     Attributes:
-        level: Of the tier, 0 innermost.
-        tier: As described.
-        fitted: What it sustains.
+        level: The tier.
         inside: Ranks of the group that the tiers below join.
         reached: Ranks of the group that it joins.
         used: Whether it joins any more of them.
         bandwidth_bytes_per_s: What one accelerator has of it, for this exchange.
         ratio: Sustained share of that.
         wire_s: Seconds its bytes take at that rate; 0 where it is not used.
-        copy_bytes_per_s: How fast a rank's own share is copied; 0 where it is not.
-        launch_s: The longest launch of this tier and those below; so are the two below.
-        latency_s: Of one message.
-        ramp_s: Transfers much shorter than this are slowed.
     """
 
-    level: int
-    tier: Tier
-    fitted: FabricEfficiency
+    level: Level
     inside: Number
     reached: Number
     used: Flag
     bandwidth_bytes_per_s: Number
     ratio: Number
     wire_s: Number
-    copy_bytes_per_s: float
-    launch_s: float
-    latency_s: float
-    ramp_s: float
+
+
+def levels_of(tiers: Iterable[tuple[Tier, FabricEfficiency]]) -> tuple[Level, ...]:
+    """The levels of a system, innermost first."""
+    found: list[Level] = []
+    narrowest, copied = 1e30, 0.0  # what is sent further out has passed the links further in
+    launch = latency = ramp = 0.0
+    for depth, (tier, fitted) in enumerate(tiers):
+        if depth == 0 and fitted.copy_bytes_per_s:
+            # Never slower than the link: a larger group would be sooner done.
+            copied = max(fitted.copy_bytes_per_s, tier.bandwidth_bytes_per_s * fitted.bandwidth_ratio)
+        launch, latency = max(launch, fitted.launch_s), max(latency, fitted.latency_s)
+        ramp = max(ramp, fitted.ramp_s)
+        narrowest = (tier.per_peer_bytes_per_s or tier.bandwidth_bytes_per_s) * fitted.bandwidth_ratio
+        if fitted.crowding and tier.span is not None:  # every rank of the bus sends outside at once
+            narrowest = float(
+                crowded_ratio(bandwidth_ratio=narrowest, ranks=float(tier.span), crowding=fitted.crowding)
+            )
+        found.append(
+            Level(
+                depth=depth,
+                tier=tier,
+                fitted=fitted,
+                launch_s=launch,
+                latency_s=latency,
+                ramp_s=ramp,
+                outward_bytes_per_s=narrowest,
+                copy_bytes_per_s=copied,
+            )
+        )
+    return tuple(found)
 
 
 def cross(
-    tiers: Iterable[tuple[Tier, FabricEfficiency]],
+    levels: Sequence[Level],
     system: System,
     operation: str,
     bytes: Number,
@@ -87,46 +123,31 @@ def cross(
     """
     found: list[Crossing] = []
     inside: Number = 1.0
-    narrowest: Number = 1e30  # what is sent further out has passed the links further in
-    copied = launch = latency = ramp = 0.0
-    for level, (tier, fitted) in enumerate(tiers):
-        if level == 0 and fitted.copy_bytes_per_s and operation not in ("broadcast", "p2p"):
-            # Never slower than the link: a larger group would be sooner done.
-            copied = max(fitted.copy_bytes_per_s, tier.bandwidth_bytes_per_s * fitted.bandwidth_ratio)
-        launch, latency = max(launch, fitted.launch_s), max(latency, fitted.latency_s)
-        ramp = max(ramp, fitted.ramp_s)
-        reached = ranks if tier.span is None else ranks_inside(ranks=ranks, stride=stride, span=float(tier.span))
-        reached = maximum(reached, inside)
-        pair: Number = (tier.per_peer_bytes_per_s or tier.bandwidth_bytes_per_s) * fitted.bandwidth_ratio
-        if fitted.crowding and tier.span is not None:  # every rank of the bus sends outside at once
-            pair = crowded_ratio(bandwidth_ratio=pair, ranks=float(tier.span), crowding=fitted.crowding)
+    narrowest: Number | None = None
+    for level in levels:
+        tier, outward = level.tier, level.outward_bytes_per_s
+        reached = ranks
+        if tier.span is not None:
+            reached = ranks_inside(ranks=ranks, stride=stride, span=float(tier.span))
+        if level.depth:
+            reached = maximum(reached, inside)
         if is_scalar(reached) and reached == inside:
-            narrowest = minimum(narrowest, pair)
+            narrowest = outward if narrowest is None else minimum(narrowest, outward)
             continue  # nobody is reached at this tier, and it takes no time
-        ratio = _ratio(tier, fitted, operation, inside, reached, stride)
-        bandwidth = minimum(_bandwidth(system, tier, operation, reached, inside), narrowest / ratio)
+        ratio = _ratio(level, operation, inside, reached, stride)
+        bandwidth = _bandwidth(system, tier, operation, reached, inside)
+        if narrowest is not None:
+            bandwidth = minimum(bandwidth, narrowest / ratio)
         sent = sent_bytes(operation, tier, bytes, ranks, inside, reached, copies)
         used = reached > inside
         takes = wire_s(bytes=sent, bandwidth_bytes_per_s=bandwidth, bandwidth_ratio=ratio)
-        found.append(
-            Crossing(
-                level=level,
-                tier=tier,
-                fitted=fitted,
-                inside=inside,
-                reached=reached,
-                used=used,
-                bandwidth_bytes_per_s=bandwidth,
-                ratio=ratio,
-                wire_s=where(used, takes, 0.0),
-                copy_bytes_per_s=copied,
-                launch_s=launch,
-                latency_s=latency,
-                ramp_s=ramp,
-            )
-        )
-        narrowest = where(used, narrowest, minimum(narrowest, pair))
-        inside = reached
+        if used is not True:
+            takes = where(used, takes, 0.0)
+        found.append(Crossing(level, inside, reached, used, bandwidth, ratio, takes))
+        if level.depth + 1 < len(levels):
+            before = 1e30 if narrowest is None else narrowest
+            narrowest = where(used, before, minimum(before, outward))
+            inside = reached
     return found
 
 
@@ -149,108 +170,9 @@ def sent_bytes(
     return ring_bytes(bytes=bytes, ranks=ranks, passes=PASSES[operation], inside=rails)
 
 
-def ring_s(crossed: Sequence[Crossing], bytes: Number, ranks: Number) -> Number:
-    """Seconds of a ring all-reduce: the fewest bytes, a message for each rank."""
-    steps: Number = 0.0
-    for c in crossed:
-        each = _levels(c) if c.tier.topology == "full-mesh" else None
-        if each is None:
-            each = ring_messages(ranks=ranks, inside=c.inside, reached=c.reached)
-        steps = steps + where(c.used, each, 0.0) * (2.0 * c.latency_s)
-    return _seconds(crossed, steps, _slowest(crossed), _own_s(crossed, bytes, ranks))
-
-
-def tree_s(crossed: Sequence[Crossing], operation: str, bytes: Number, ranks: Number) -> Number:
-    """Seconds of an exchange over chains within hosts and trees between them; direct ones reach all at once.
-
-    A tree of an all-reduce sends the whole buffer up and down; gathers and scatters by halves send no more
-    than a ring.
-    """
-    passes = PASSES[operation]
-    steps: Number = 0.0
-    for c in crossed:
-        if operation == "p2p":  # one message, of the furthest tier
-            steps = maximum(steps, where(c.used, c.latency_s, 0.0))
-        else:
-            steps = steps + where(c.used, _messages(c, operation), 0.0) * (passes * c.latency_s)
-    wire = _slowest(crossed)
-    if operation != "all_reduce":
-        return _seconds(crossed, steps, wire, _own_s(crossed, bytes, ranks))
-    return _seconds(crossed, steps, wire * _whole(ranks), 0.0)
-
-
-def switches_s(crossed: Sequence[Crossing], bytes: Number, ranks: Number) -> Number:
-    """Seconds of an all-reduce whose innermost switches add; further out it is a tree."""
-    first = crossed[0]
-    fitted = first.fitted
-    sent = reduced_bytes(bytes=bytes, ranks=first.reached)
-    # No faster than the links of a ring.
-    ratio = minimum(fitted.reduction_ratio, first.ratio)
-    wire = wire_s(bytes=sent, bandwidth_bytes_per_s=first.bandwidth_bytes_per_s, bandwidth_ratio=ratio)
-    steps: Number = fitted.reduction_s
-    for c in crossed[1:]:
-        wire = maximum(wire, c.wire_s * _whole(ranks))
-        steps = steps + where(c.used, _levels(c), 0.0) * (2.0 * c.latency_s)
-    return _seconds(crossed, steps, wire, 0.0)
-
-
-def _messages(c: Crossing, operation: str) -> Number:
-    """Messages one after another at a tier, on one pass."""
-    if operation == "all_to_all":
-        # All peers at once: one message, and one more for every doubling to be told apart.
-        return _levels(c) + where(c.inside > 1.0, 0.0, 1.0)
-    if c.tier.topology == "full-mesh":
-        return minimum(_levels(c), 1.0)
-    if c.level == 0:
-        return chain_messages(ranks=c.reached)
-    return _levels(c)
-
-
-def _levels(c: Crossing) -> Number:
-    return tree_messages(inside=c.inside, reached=c.reached)
-
-
-def _seconds(crossed: Sequence[Crossing], messages_s: Number, wire: Number, own_s: Number) -> Number:
-    alone = latency_s(launch_s=_launch(crossed), messages_s=messages_s)
-    takes = ramped_s(wire_s=wire, ramp_s=_ramp(crossed))
-    return exchange_s(latency_s=alone, transfer_s=takes, copy_s=own_s)
-
-
-def _own_s(crossed: Sequence[Crossing], bytes: Number, ranks: Number) -> Number:
-    copied = crossed[0].copy_bytes_per_s
-    return own_copy_s(bytes=bytes, ranks=ranks, copy_bytes_per_s=copied) if copied else 0.0
-
-
-def _whole(ranks: Number) -> Number:
-    """What a tree sends next to a ring: the whole buffer, the own share too."""
-    return ranks / maximum(ranks - 1.0, 1e-9)
-
-
-def _slowest(crossed: Sequence[Crossing]) -> Number:
-    slowest: Number = 0.0
-    for c in crossed:
-        slowest = maximum(slowest, c.wire_s)
-    return slowest
-
-
-def _launch(crossed: Sequence[Crossing]) -> Number:
-    started: Number = 0.0
-    for c in crossed:
-        started = maximum(started, where(c.used, c.launch_s, 0.0))
-    return started
-
-
-def _ramp(crossed: Sequence[Crossing]) -> Number:
-    ramp: Number = 0.0
-    for c in crossed:
-        ramp = maximum(ramp, where(c.used, c.ramp_s, 0.0))
-    return ramp
-
-
-def _ratio(
-    tier: Tier, fitted: FabricEfficiency, operation: str, inside: Number, reached: Number, stride: Number
-) -> Number:
+def _ratio(level: Level, operation: str, inside: Number, reached: Number, stride: Number) -> Number:
     """Sustained share of a tier's bandwidth, when the groups between a group's members use it too."""
+    tier, fitted = level.tier, level.fitted
     ratio: Number = fitted.bandwidth_ratio
     if tracing():
         name = f"{fitted.generation or fitted.system}.{fitted.fabric}.bandwidth_ratio"

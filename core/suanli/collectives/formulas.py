@@ -12,6 +12,8 @@ DEEP_EP = "deepseek-ai/DeepEP, README.md: a token crosses to a node once, and is
 
 CHAIN_RANKS = 8.0
 """Ranks of one host that pass messages along a chain; larger domains join such chains by a tree."""
+CHAIN_LEVELS = 3.0
+"""How often 1 is doubled to reach them."""
 
 
 @formula(unit="ranks", source="definition")
@@ -57,10 +59,14 @@ def reduced_bytes(*, bytes: Number, ranks: Number) -> Number:
 
 
 @formula(unit="messages", source="Hu et al. 2025, Demystifying NCCL, arXiv 2507.04786, sec. 5: chains within a host")
-def chain_messages(*, ranks: Number) -> Number:
-    """Messages one after another inside a node: a chain through a host, and a tree over hosts that share a switch."""
-    host = minimum(ranks, CHAIN_RANKS)
-    return host - 1.0 + (doublings(ranks) - doublings(host))
+def chain_messages(*, ranks: Number, span: int | None) -> Number:
+    """Messages one after another inside a node: a chain through a host, and a tree over hosts that share a switch.
+
+    Domains of a host's size or less are chains.
+    """
+    if span is not None and span <= CHAIN_RANKS:
+        return ranks - 1.0
+    return minimum(ranks, CHAIN_RANKS) - 1.0 + maximum(doublings(ranks) - CHAIN_LEVELS, 0.0)
 
 
 @formula(unit="messages", source="Thakur, Rabenseifner & Gropp 2005, sec. 3: latency grows with the depth of a tree")

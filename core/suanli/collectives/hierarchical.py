@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from suanli.collectives.algorithms import ring_s, start_of, switches_s, tree_s
 from suanli.collectives.base import CollectiveModel
-from suanli.collectives.crossings import Crossing, cross, ring_s, switches_s, tree_s
+from suanli.collectives.crossings import Crossing, Level, cross, levels_of
 from suanli.collectives.fabric import FabricEfficiency
 from suanli.collectives.formulas import engine_s
 from suanli.numeric import Number, is_scalar, minimum, where
@@ -61,9 +62,24 @@ class Hierarchical(CollectiveModel):
     def _variants(self) -> dict[float, Hierarchical]:
         return {}
 
+    @functools.cached_property
+    def _known(self) -> dict[int, tuple[tuple[Tier, ...], int, tuple[Level, ...]]]:
+        return {}
+
+    def _levels(self, system: System) -> tuple[Level, ...]:
+        """The levels of a system, worked out once: every size of it shares its tiers."""
+        key, size = id(system.tiers), system.accelerators_per_node
+        found = self._known.get(key)
+        if found is None or found[0] is not system.tiers or found[1] != size:
+            fabrics = ((t, self.fabric(t, _outer(system, i, t))) for i, t in enumerate(system.tiers))
+            if len(self._known) >= 256:
+                self._known.clear()
+            found = self._known[key] = (system.tiers, size, levels_of(fabrics))
+        return found[2]
+
     @property
     def _deduplicates(self) -> bool:
-        return not is_scalar(self.copies) or self.copies > 0.0
+        return not is_scalar(self.copies) or bool(self.copies > 0.0)
 
     @functools.cached_property
     def _table(self) -> dict[str, FabricEfficiency]:
@@ -82,26 +98,28 @@ class Hierarchical(CollectiveModel):
         """Seconds of one exchange over the tiers its group spans."""
         if is_scalar(ranks) and ranks <= 1.0:
             return 0.0  # what the formulas below come to
-        tiers = [(t, self.fabric(t, _outer(system, level, t))) for level, t in enumerate(system.tiers)]
-        crossed = cross(tiers, system, operation, bytes, ranks, stride)
+        levels = self._levels(system)
+        crossed = cross(levels, system, operation, bytes, ranks, stride)
         if not crossed:
             return 0.0
-        found = tree_s(crossed, operation, bytes, ranks)
+        start = start_of(crossed)
+        found = tree_s(crossed, start, operation, bytes, ranks)
         if operation == "all_to_all" and self._deduplicates:
-            once = cross(tiers, system, operation, bytes, ranks, stride, self.copies)
-            found = minimum(found, tree_s(once, operation, bytes, ranks))
+            once = cross(levels, system, operation, bytes, ranks, stride, self.copies)
+            found = minimum(found, tree_s(once, start, operation, bytes, ranks))
         if operation == "all_reduce":
-            found = minimum(found, ring_s(crossed, bytes, ranks))
+            found = minimum(found, ring_s(crossed, start, bytes, ranks))
             first = crossed[0]
-            if first.level == 0 and first.tier.in_network_reduction and first.fitted.reduction_ratio:
-                found = where(first.used, minimum(found, switches_s(crossed, bytes, ranks)), found)
-            if first.level == 0 and self.engine and first.fitted.engine_ratio:
+            fitted, innermost = first.level.fitted, first.level.depth == 0
+            if innermost and first.level.tier.in_network_reduction and fitted.reduction_ratio:
+                found = where(first.used, minimum(found, switches_s(crossed, start, bytes, ranks)), found)
+            if innermost and self.engine and fitted.engine_ratio:
                 found = self._engine(found, first, bytes, ranks)
         return where(ranks > 1.0, found, 0.0)
 
     def _engine(self, library_s: Number, first: Crossing, bytes: Number, ranks: Number) -> Number:
         """The sooner of the library's all-reduce and the engine's, which stays within the innermost tier."""
-        fitted = first.fitted
+        fitted = first.level.fitted
         own = engine_s(
             bytes=bytes,
             ranks=ranks,
