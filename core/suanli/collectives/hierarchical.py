@@ -11,7 +11,7 @@ from suanli.collectives.algorithms import ring_s, start_of, switches_s, tree_s
 from suanli.collectives.base import CollectiveModel
 from suanli.collectives.crossings import Crossing, Level, cross, levels_of
 from suanli.collectives.fabric import FabricEfficiency
-from suanli.collectives.formulas import engine_s
+from suanli.collectives.formulas import CHAIN_RANKS, engine_s
 from suanli.numeric import Number, is_scalar, minimum, where
 
 if TYPE_CHECKING:
@@ -101,21 +101,36 @@ class Hierarchical(CollectiveModel):
         levels = self._levels(system)
         crossed = cross(levels, system, operation, bytes, ranks, stride)
         if not crossed:
-            return 0.0
-        start = start_of(crossed)
-        found = tree_s(crossed, start, operation, bytes, ranks)
-        if operation == "all_to_all" and self._deduplicates:
-            once = cross(levels, system, operation, bytes, ranks, stride, self.copies)
-            found = minimum(found, tree_s(once, start, operation, bytes, ranks))
+            return where(ranks > 1.0, 0.0, 0.0)
         if operation == "all_reduce":
-            found = minimum(found, ring_s(crossed, start, bytes, ranks))
-            first = crossed[0]
-            fitted, innermost = first.level.fitted, first.level.depth == 0
-            if innermost and first.level.tier.in_network_reduction and fitted.reduction_ratio:
-                found = where(first.used, minimum(found, switches_s(crossed, start, bytes, ranks)), found)
-            if innermost and self.engine and fitted.engine_ratio:
-                found = self._engine(found, first, bytes, ranks)
+            found = self._all_reduce(crossed, bytes, ranks)
+        else:
+            start = start_of(crossed)
+            found = tree_s(crossed, start, operation, bytes, ranks)
+            if operation == "all_to_all" and self._deduplicates:
+                once = cross(levels, system, operation, bytes, ranks, stride, self.copies)
+                found = minimum(found, tree_s(once, start, operation, bytes, ranks))
         return where(ranks > 1.0, found, 0.0)
+
+    def _all_reduce(self, crossed: list[Crossing], bytes: Number, ranks: Number) -> Number:
+        """The soonest of a ring, a tree, the switches' sums and an engine's own way."""
+        start = start_of(crossed)
+        found = ring = ring_s(crossed, start, bytes, ranks)
+        first = crossed[0]
+        level, fitted = first.level, first.level.fitted
+        # Inside one host a tree is a chain, with the messages of a ring and more bytes.
+        chained = level.depth == 0 and level.tier.span is not None and level.tier.span <= CHAIN_RANKS
+        if not (chained and len(crossed) == 1 and first.used is True):
+            found = minimum(ring, tree_s(crossed, start, "all_reduce", bytes, ranks))
+            if chained:
+                found = where(first.reached >= ranks, ring, found)
+        if level.depth:
+            return found
+        if level.tier.in_network_reduction and fitted.reduction_ratio:
+            found = where(first.used, minimum(found, switches_s(crossed, start, bytes, ranks)), found)
+        if self.engine and fitted.engine_ratio:
+            found = self._engine(found, first, bytes, ranks)
+        return found
 
     def _engine(self, library_s: Number, first: Crossing, bytes: Number, ranks: Number) -> Number:
         """The sooner of the library's all-reduce and the engine's, which stays within the innermost tier."""
