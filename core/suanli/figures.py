@@ -149,8 +149,8 @@ def _exposed(
         if exchange.copies and case.profile.dispatch_once:
             # Where tensor ranks hold the same tokens, each sends its share of the copies.
             model = library.dispatching(exchange.copies / at.degrees.get(TOP_K, 1.0))
-            if exchange.narrows:
-                size = size * min(at.formats.activations / at.bytes_of["activations"], 1.0)
+        if exchange.narrows and case.profile.dispatch_narrow:
+            size = size * min(at.formats.activations / at.bytes_of["activations"], 1.0)
         seconds = model.time_s(exchange.operation, bytes=size, ranks=ranks, stride=stride, system=case.system)
         into = hidden if exchange.hides and case.overlap else terms
         into[f"{exchange.operation}.{exchange.tensor.name}"] = scaled("s", times, seconds)

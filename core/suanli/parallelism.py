@@ -35,7 +35,7 @@ class Exchange:
         widen: Layout fields whose product multiplies it: a rank's own part, times the parts gathered.
         hides: Whether an implementation that overlaps hides it behind the block's computation.
         copies: Of an all-to-all of tokens: to how many experts each goes; 0 for anything else.
-        narrows: Whether an implementation that sends tokens once also sends them in the products' narrower format.
+        narrows: Whether an implementation may send it in the format of the products that follow, where narrower.
     """
 
     operation: str = attrs.field(validator=in_(OPERATIONS))

@@ -115,6 +115,7 @@ PROFILES = (
         sequence_parallel=False,
         custom_all_reduce=True,
         dispatch_once=True,
+        dispatch_narrow=True,
         source="sgl-project/sglang; its DeepEP dispatcher",
     ),
     Profile(
@@ -124,6 +125,7 @@ PROFILES = (
         sequence_parallel=False,
         custom_all_reduce=True,
         dispatch_once=True,
+        dispatch_narrow=True,
         aliases=("trtllm",),
         source="NVIDIA/TensorRT-LLM",
     ),
