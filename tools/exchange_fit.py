@@ -47,6 +47,9 @@ ENGINE = ("engine_ratio", "engine_launch_s", "engine_latency_s")
 # A network was measured at one hop only, where a launch and a hop look alike: its launch is that inside a node.
 NETWORK = ("bandwidth_ratio", "ramp_s", "latency_s")
 STARTS_THERE = {"ramp_s": 2e-5, "latency_s": 1e-5}
+# Figures of the switches' sums that lower the mean error by less than this are left out: the library's rows do not
+# tell them, because it leaves that unused.
+TELLING = 0.002
 # Nobody measured a full mesh: a factor of two either way is a guess.
 GUESSED = (0.5, 2.0)
 
@@ -118,7 +121,8 @@ class Fabrics:
     Attributes:
         fits: Of each generation and fabric.
         core: Of fabrics nobody measured.
-        engines: Errors of the engines' own all-reduce, by generation and implementation.
+        engines: Errors of the engines' own all-reduce on the half not fitted, by generation.
+        left_out: Errors on the switches of a generation left out.
     """
 
     def __init__(self, rows: Sequence[Exchanged], workspace: Workspace) -> None:
@@ -131,6 +135,7 @@ class Fabrics:
             elif row.implementation in ENGINES and row.fabric == "switch":
                 self.own[row.key].append(row)
         self.entries: dict[tuple[str, str], FabricEfficiency] = {}
+        self.engines: dict[str, Errors] = {}
         self.fits: list[Fit] = []
         for key, members in sorted(self.groups.items(), key=lambda g: (g[0][1] == "nic", g[0])):
             self.fits.append(self._fit(key, members))
@@ -146,17 +151,45 @@ class Fabrics:
         names = self._names(key[1], members)
         blank = FabricEfficiency(generation=key[0], fabric=key[1], bandwidth_ratio=1.0, source="fit")
         beside = [e for k, e in self.entries.items() if k[0] == key[0]]
-        sides = [Measured([r for r in members if held_out(r.shape) is s], self.workspace) for s in (False, True)]
+        halves = [[r for r in members if held_out(r.shape) is s] for s in (False, True)]
+        sides = [Measured(h, self.workspace) for h in halves]
+        if set(SWITCHES) <= set(names) and not self._tells(blank, names, sides, beside):
+            names = tuple(n for n in names if n not in SWITCHES)
         crossed = [best(blank, names, [side], beside) for side in reversed(sides)]
         ratios = [m.seconds / m.predict([e, *beside]) for m, e in zip(sides, crossed, strict=True)]
         errors = Errors(np.concatenate(ratios), np.concatenate([m.seconds for m in sides]))
         entry = best(blank, names, sides, beside)
         if self.own.get(key):
             names += ENGINE
-            entry = best(entry, ENGINE, [Measured(self.own[key], self.workspace, engine=True)])
+            entry = self._engine(key, entry)
         self.entries[key] = entry
         vendor = members[0].device.vendor
         return self._record(key, entry, names, len(members), errors, sources(members), vendor)
+
+    def _engine(self, key: tuple[str, str], entry: FabricEfficiency) -> FabricEfficiency:
+        """The entry with an engine's own all-reduce, and its errors on the half not fitted."""
+        halves = [[r for r in self.own[key] if held_out(r.shape) is s] for s in (False, True)]
+        sides = [Measured(h, self.workspace, engine=True) for h in halves]
+        crossed = [best(entry, ENGINE, [side]) for side in reversed(sides)]
+        ratios = [m.seconds / m.predict([e]) for m, e in zip(sides, crossed, strict=True)]
+        self.engines[key[0]] = Errors(np.concatenate(ratios), np.concatenate([m.seconds for m in sides]))
+        self.own[key] = [r for half in halves for r in half]
+        return best(entry, ENGINE, sides)
+
+    def _tells(
+        self,
+        blank: FabricEfficiency,
+        names: Sequence[str],
+        measured: Sequence[Measured],
+        beside: Sequence[FabricEfficiency],
+    ) -> bool:
+        """Whether the rows tell what switches that add sustain."""
+        less = [n for n in names if n not in SWITCHES]
+        errors = []
+        for chosen in (less, names):
+            fabrics = (best(blank, chosen, measured, beside), *beside)
+            errors.append(np.mean([np.abs(np.log(m.predict(fabrics) / m.seconds)).mean() for m in measured]))
+        return bool(errors[0] - errors[1] > TELLING)
 
     def _record(
         self,

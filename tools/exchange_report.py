@@ -35,6 +35,7 @@ def sections(fabrics: Fabrics, rows: Sequence[Exchanged]) -> dict[str, str]:
     return {
         "Fabrics: figures": _figures([*fabrics.fits, *fabrics.core]),
         "Fabrics: errors on the half not fitted": _held_out(fabrics),
+        "Engines' own all-reduces in graphs: errors on the half not fitted": _engines(fabrics),
         "Switches of a generation left out (predicted by the others)": _left_out(fabrics),
         "Collectives judged, not fitted (graphs of engines: fitted in three figures)": _others(fabrics, rows),
     }
@@ -58,6 +59,11 @@ def _held_out(fabrics: Fabrics) -> str:
         assert fit.errors is not None
         lines.append([generation, fabric, *_cells(fit.errors, ordered)])
     return table(["generation", "fabric", *HEAD], lines)
+
+
+def _engines(fabrics: Fabrics) -> str:
+    found = fabrics.engines.items()
+    return table(["generation", *HEAD], ([g, *_cells(e, fabrics.own[g, "switch"])] for g, e in found))
 
 
 def _left_out(fabrics: Fabrics) -> str:
