@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from suanli.collectives.crossings import PASSES, Crossing
+from suanli.collectives.crossings import PASSES, Crossing, fitted_ratio
 from suanli.collectives.formulas import (
     chain_messages,
     exchange_s,
@@ -75,7 +75,7 @@ def switches_s(crossed: Sequence[Crossing], start: Start, bytes: Number, ranks: 
     fitted = first.level.fitted
     sent = reduced_bytes(bytes=bytes, ranks=first.reached)
     # No faster than the links of a ring.
-    ratio = minimum(fitted.reduction_ratio, first.ratio)
+    ratio = minimum(fitted_ratio(fitted, "reduction_ratio"), first.ratio)
     wire = wire_s(bytes=sent, bandwidth_bytes_per_s=first.bandwidth_bytes_per_s, bandwidth_ratio=ratio)
     steps: Number = fitted.reduction_s
     for c in crossed[1:]:

@@ -144,6 +144,8 @@ def cross(
         if used is not True:
             takes = where(used, takes, 0.0)
         found.append(Crossing(level, inside, reached, used, bandwidth, ratio, takes))
+        if used is True and is_scalar(ranks) and reached == ranks:
+            break  # nobody is left to be reached further out
         if level.depth + 1 < len(levels):
             before = 1e30 if narrowest is None else narrowest
             narrowest = where(used, before, minimum(before, outward))
@@ -173,10 +175,7 @@ def sent_bytes(
 def _ratio(level: Level, operation: str, inside: Number, reached: Number, stride: Number) -> Number:
     """Sustained share of a tier's bandwidth, when the groups between a group's members use it too."""
     tier, fitted = level.tier, level.fitted
-    ratio: Number = fitted.bandwidth_ratio
-    if tracing():
-        name = f"{fitted.generation or fitted.system}.{fitted.fabric}.bandwidth_ratio"
-        ratio = fact(ratio, name, "ratio", fitted.source)
+    ratio: Number = fitted_ratio(fitted, "bandwidth_ratio")
     if not fitted.crowding:
         return ratio
     # A ring enters each domain below once; in a direct exchange every rank sends by itself.
@@ -184,6 +183,14 @@ def _ratio(level: Level, operation: str, inside: Number, reached: Number, stride
     if tier.span is not None:
         users = minimum(users, float(tier.span))
     return crowded_ratio(bandwidth_ratio=ratio, ranks=users, crowding=fitted.crowding)
+
+
+def fitted_ratio(fitted: FabricEfficiency, name: str) -> float:
+    """A fitted share of a bandwidth, as a stated fact."""
+    ratio: float = getattr(fitted, name)
+    if not tracing():
+        return ratio
+    return fact(ratio, f"{fitted.generation or fitted.system}.{fitted.fabric}.{name}", "ratio", fitted.source)
 
 
 def _bandwidth(system: System, tier: Tier, operation: str, reached: Number, inside: Number) -> Number:

@@ -9,7 +9,7 @@ import attrs
 
 from suanli.collectives.algorithms import ring_s, start_of, switches_s, tree_s
 from suanli.collectives.base import CollectiveModel
-from suanli.collectives.crossings import Crossing, Level, cross, levels_of
+from suanli.collectives.crossings import Crossing, Level, cross, fitted_ratio, levels_of
 from suanli.collectives.fabric import FabricEfficiency
 from suanli.collectives.formulas import CHAIN_RANKS, engine_s
 from suanli.numeric import Number, is_scalar, minimum, where
@@ -110,7 +110,7 @@ class Hierarchical(CollectiveModel):
             if operation == "all_to_all" and self._deduplicates:
                 once = cross(levels, system, operation, bytes, ranks, stride, self.copies)
                 found = minimum(found, tree_s(once, start, operation, bytes, ranks))
-        return where(ranks > 1.0, found, 0.0)
+        return found if is_scalar(ranks) else where(ranks > 1.0, found, 0.0)
 
     def _all_reduce(self, crossed: list[Crossing], bytes: Number, ranks: Number) -> Number:
         """The soonest of a ring, a tree, the switches' sums and an engine's own way."""
@@ -139,7 +139,7 @@ class Hierarchical(CollectiveModel):
             bytes=bytes,
             ranks=ranks,
             bandwidth_bytes_per_s=first.bandwidth_bytes_per_s,
-            ratio=fitted.engine_ratio,
+            ratio=fitted_ratio(fitted, "engine_ratio"),
             launch_s=fitted.engine_launch_s,
             latency_s=fitted.engine_latency_s,
         )
