@@ -89,6 +89,15 @@ def test_a_group_of_one_rank_a_node_has_one_share_of_the_network() -> None:
     assert found == close(0.75 * GB / (10 * GB))
 
 
+def test_a_longer_stated_latency_counts_between_nodes() -> None:
+    """A network said to take 50 us for a message takes them, whatever was fitted elsewhere; a node's links do not."""
+    far = Tier(name="far", bandwidth_bytes_per_s=10 * GB, latency_s=50e-6)
+    near = Tier(name="near", span=8, bandwidth_bytes_per_s=100 * GB, latency_s=50e-6)
+    wires = (fabric("switch", latency_s=1e-6), fabric("nic", latency_s=10e-6))
+    found = seconds(machine(near, far), *wires, of="all_gather", size=0.0, ranks=16)
+    assert found == close(7 * 1e-6 + 50e-6)
+
+
 def test_switches_that_add_save_a_pass() -> None:
     """Each rank sends its buffer and one sum of an eighth: 9/8 of 800 MB at half of 100 GB/s, less than a ring's 14/8.
 

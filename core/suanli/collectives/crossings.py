@@ -87,6 +87,8 @@ def levels_of(tiers: Iterable[tuple[Tier, FabricEfficiency]]) -> tuple[Level, ..
             # Never slower than the link: a larger group would be sooner done.
             copied = max(fitted.copy_bytes_per_s, tier.bandwidth_bytes_per_s * fitted.bandwidth_ratio)
         launch, latency = max(launch, fitted.launch_s), max(latency, fitted.latency_s)
+        if depth:  # inside a node a message is one of the library's, much shorter than what is stated of links
+            latency = max(latency, tier.latency_s or 0.0)
         ramp = max(ramp, fitted.ramp_s)
         narrowest = (tier.per_peer_bytes_per_s or tier.bandwidth_bytes_per_s) * fitted.bandwidth_ratio
         if fitted.crowding and tier.span is not None:  # every rank of the bus sends outside at once
