@@ -15,10 +15,10 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+from scipy.optimize import least_squares  # type: ignore[import-untyped]
 
 from exchange_rows import ENGINES, Exchanged
-from roofline_model import Errors, Fit, held_out, sources
+from fit_common import Errors, Fit, held_out, sources
 from suanli.collectives import FabricEfficiency, Hierarchical
 from suanli.workspace import Workspace
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from roofline_rows import DEVICES, Device, read, seconds_of, source_of
+from kernel_rows import DEVICES, Device, read, seconds_of, source_of
 
 # The node each measured part sits in.
 NODES = {"a100_sxm": "dgx-a100", "h100_sxm": "dgx-h100", "b200_sxm": "dgx-b200", "l40s": "l40s-8-pcie"}

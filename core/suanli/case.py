@@ -18,6 +18,7 @@ from suanli.operators import How
 from suanli.optimizer import OptimizerRule
 from suanli.parallelism import Axes, PipelineSchedule
 from suanli.precision import NumberFormat, Recipe
+from suanli.prices import Price
 from suanli.profiles import Profile
 from suanli.specs import Scenario
 from suanli.tensors import EXPERTS, Local
@@ -83,6 +84,8 @@ class Case:
         memory_fraction: Share of memory weights and cache may take.
         reserve_bytes: Memory kept for the runtime.
         price_per_hour: Of one accelerator; None where unknown.
+        price: The offer that price is; None where the price is given, or unknown.
+        no_price: Why the price is unknown.
         electricity_price: Of a kWh; None where not asked for.
         currency: Of the prices.
         pue: Power usage effectiveness.
@@ -117,6 +120,8 @@ class Case:
     memory_fraction: float = 1.0
     reserve_bytes: int = 0
     price_per_hour: float | None = None
+    price: Price | None = None
+    no_price: str = ""
     electricity_price: float | None = None
     currency: str = "USD"
     pue: float = 1.0

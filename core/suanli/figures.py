@@ -16,7 +16,6 @@ from suanli.kernels import Kernel
 from suanli.models import Block, kept_bytes
 from suanli.numeric import Number, maximum, minimum
 from suanli.operators import Attention, Operator
-from suanli.optimizer import OptimizerRule
 from suanli.parallelism import Axes, Exchange, ParallelismRule
 from suanli.tensors import EXPERTS, TOP_K, Local, Parameter
 
@@ -58,36 +57,21 @@ def uncovered_s(*, exchange_s: Number, cover_s: Number) -> Number:
 def weights(case: Case, block: Block, at: Local) -> Weights:
     """Parameters of a block on one rank."""
     sums: dict[str, Number] = {"dense": 0.0, "expert": 0.0, "tied": 0.0}
-    for parameter, group in _grouped(block):
+    for parameter, group in parameter_groups(block):
         sums[group] = sums[group] + at.product(parameter.dims)
     return Weights(**sums)
 
 
 @functools.lru_cache(maxsize=4096)
-def _grouped(block: Block) -> tuple[tuple[Parameter, str], ...]:
+def parameter_groups(block: Block) -> tuple[tuple[Parameter, str], ...]:
+    """Each parameter of a block with the field of :class:`Weights` it counts under."""
+
     def group(p: Parameter) -> str:
         if p.tied:
             return "tied"
         return "expert" if any(d.role == EXPERTS for d in p.dims) else "dense"
 
     return tuple((p, group(p)) for p in block.parameters)
-
-
-def states_per_parameter(case: Case) -> float:
-    """Elements of optimizer state for one parameter, averaged over the tensors of the model."""
-    if case.optimizer is None:
-        return 0.0
-    found = [(_state_elements(block, case.optimizer), times) for block, times in case.model.parts]
-    states = sum(s * n for (s, _), n in found)
-    return states / sum(e * n for (_, e), n in found)
-
-
-@functools.lru_cache(maxsize=4096)
-def _state_elements(block: Block, optimizer: OptimizerRule) -> tuple[int, int]:
-    """Elements of optimizer state of a block, and of its parameters."""
-    owned = [p for p in block.parameters if not p.tied]
-    shapes = [p.matrix for p in owned]
-    return sum(s.elements for shape in shapes for s in optimizer.states(shape)), sum(p.elements for p in owned)
 
 
 def forward_flops(block: Block, at: Local) -> Number:

@@ -17,6 +17,7 @@ class Profile:
         kind: ``"training"`` or ``"serving"``.
         attention: Its default attention, ``"flash"`` or ``"eager"``.
         fused: Whether residuals and rotations are folded into their neighbours' passes.
+        unfused: Whether every elementary step keeps what its own gradient needs.
         passes: Passes over memory an elementwise step takes, next to one fused kernel.
         layer_overhead_s: Host time a layer costs on each pass that no kernel hides.
         overlap: Whether exchanges that can hide behind computation do.
@@ -37,6 +38,7 @@ class Profile:
     kind: str
     attention: str = "flash"
     fused: bool = False
+    unfused: bool = False
     passes: float = 1.0
     layer_overhead_s: float = 0.0
     overlap: bool = True

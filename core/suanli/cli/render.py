@@ -124,7 +124,7 @@ def _rich(blocks: Sequence[Block]) -> str:
     terminal = sys.stdout.isatty()
     out = io.StringIO()
     console = Console(
-        file=out, force_terminal=terminal, width=_width(), highlight=False, markup=False, emoji=False, soft_wrap=False
+        file=out, force_terminal=terminal, width=width(), highlight=False, markup=False, emoji=False, soft_wrap=False
     )
     waiting: list[RenderableType] = []
     before: Block | None = None
@@ -140,7 +140,7 @@ def _rich(blocks: Sequence[Block]) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _width() -> int:
+def width() -> int:
     """Columns of the terminal; what COLUMNS says, else 100, where there is none."""
     import shutil
 

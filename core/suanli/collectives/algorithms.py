@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from suanli.collectives.crossings import PASSES, Crossing, fitted_ratio
+from suanli.collectives.crossings import PASSES, Crossing
 from suanli.collectives.formulas import (
     chain_messages,
     exchange_s,
@@ -15,8 +15,10 @@ from suanli.collectives.formulas import (
     reduced_bytes,
     ring_messages,
     tree_messages,
+    tree_wire_s,
     wire_s,
 )
+from suanli.formulas import scaled, total
 from suanli.numeric import Number, maximum, minimum, where
 
 Start: TypeAlias = tuple[Number, Number]
@@ -39,14 +41,14 @@ def _where(c: Crossing, used: Number, unused: Number) -> Number:
 
 def ring_s(crossed: Sequence[Crossing], start: Start, bytes: Number, ranks: Number) -> Number:
     """Seconds of a ring all-reduce: the fewest bytes, a message for each rank."""
-    steps: Number = 0.0
+    steps: dict[str, Number] = {}
     for c in crossed:
         if c.level.tier.topology == "full-mesh":
             each = _levels(c)
         else:
             each = ring_messages(ranks=ranks, inside=c.inside, reached=c.reached)
-        steps = steps + _where(c, each, 0.0) * (2.0 * c.level.latency_s)
-    return _seconds(start, steps, _slowest(crossed), _own_s(crossed, bytes, ranks))
+        steps[c.level.name] = scaled("s", _where(c, each, 0.0) * 2.0, c.level.latency_s)
+    return _seconds(start, total("messages_s", "s", steps), _slowest(crossed), _own_s(crossed, bytes, ranks))
 
 
 def tree_s(crossed: Sequence[Crossing], start: Start, operation: str, bytes: Number, ranks: Number) -> Number:
@@ -57,14 +59,17 @@ def tree_s(crossed: Sequence[Crossing], start: Start, operation: str, bytes: Num
     """
     passes = PASSES[operation]
     steps: Number = 0.0
-    for c in crossed:
-        if operation == "p2p":  # one message, of the furthest tier
+    if operation == "p2p":  # one message, of the furthest tier
+        for c in crossed:
             steps = _where(c, c.level.latency_s, steps)
-        else:
-            steps = steps + _where(c, _messages(c, operation), 0.0) * (passes * c.level.latency_s)
+    else:
+        each: dict[str, Number] = {}
+        for c in crossed:
+            each[c.level.name] = scaled("s", _where(c, _messages(c, operation), 0.0) * passes, c.level.latency_s)
+        steps = total("messages_s", "s", each)
     wire = _slowest(crossed)
     if operation == "all_reduce":
-        return _seconds(start, steps, wire * _whole(ranks), 0.0)
+        return _seconds(start, steps, tree_wire_s(ring_s=wire, ranks=ranks), 0.0)
     own = 0.0 if operation in ("broadcast", "p2p") else _own_s(crossed, bytes, ranks)
     return _seconds(start, steps, wire, own)
 
@@ -75,13 +80,13 @@ def switches_s(crossed: Sequence[Crossing], start: Start, bytes: Number, ranks: 
     fitted = first.level.fitted
     sent = reduced_bytes(bytes=bytes, ranks=first.reached)
     # No faster than the links of a ring.
-    ratio = minimum(fitted_ratio(fitted, "reduction_ratio"), first.ratio)
+    ratio = minimum(fitted.told("reduction_ratio"), first.ratio)
     wire = wire_s(bytes=sent, bandwidth_bytes_per_s=first.bandwidth_bytes_per_s, bandwidth_ratio=ratio)
-    steps: Number = fitted.reduction_s
+    steps: dict[str, Number] = {"reduction": fitted.told("reduction_s")}
     for c in crossed[1:]:
-        wire = maximum(wire, c.wire_s * _whole(ranks))
-        steps = steps + _where(c, _levels(c), 0.0) * (2.0 * c.level.latency_s)
-    return _seconds(start, steps, wire, 0.0)
+        wire = maximum(wire, tree_wire_s(ring_s=c.wire_s, ranks=ranks))
+        steps[c.level.name] = scaled("s", _where(c, _levels(c), 0.0) * 2.0, c.level.latency_s)
+    return _seconds(start, total("messages_s", "s", steps), wire, 0.0)
 
 
 def _messages(c: Crossing, operation: str) -> Number:
@@ -109,11 +114,6 @@ def _seconds(start: Start, messages_s: Number, wire: Number, own_s: Number) -> N
 def _own_s(crossed: Sequence[Crossing], bytes: Number, ranks: Number) -> Number:
     copied = crossed[0].level.copy_bytes_per_s
     return own_copy_s(bytes=bytes, ranks=ranks, copy_bytes_per_s=copied) if copied else 0.0
-
-
-def _whole(ranks: Number) -> Number:
-    """What a tree sends next to a ring: the whole buffer, the own share too."""
-    return ranks / maximum(ranks - 1.0, 1e-9)
 
 
 def _slowest(crossed: Sequence[Crossing]) -> Number:

@@ -34,6 +34,7 @@ class Level:
     """A tier of a system with what it sustains: all that no group changes.
 
     Attributes:
+        name: Of the tier, unlike any other's.
         depth: 0 innermost.
         tier: As described.
         fitted: What it sustains.
@@ -44,6 +45,7 @@ class Level:
         copy_bytes_per_s: How fast a rank's own share is copied; 0 where it is not.
     """
 
+    name: str
     depth: int
     tier: Tier
     fitted: FabricEfficiency
@@ -85,11 +87,11 @@ def levels_of(tiers: Iterable[tuple[Tier, FabricEfficiency]]) -> tuple[Level, ..
     for depth, (tier, fitted) in enumerate(tiers):
         if depth == 0 and fitted.copy_bytes_per_s:
             # Never slower than the link: a larger group would be sooner done.
-            copied = max(fitted.copy_bytes_per_s, tier.bandwidth_bytes_per_s * fitted.bandwidth_ratio)
-        launch, latency = max(launch, fitted.launch_s), max(latency, fitted.latency_s)
+            copied = max(fitted.told("copy_bytes_per_s"), tier.bandwidth_bytes_per_s * fitted.bandwidth_ratio)
+        launch, latency = max(launch, fitted.told("launch_s")), max(latency, fitted.told("latency_s"))
         if depth:  # inside a node a message is one of the library's, much shorter than what is stated of links
             latency = max(latency, tier.latency_s or 0.0)
-        ramp = max(ramp, fitted.ramp_s)
+        ramp = max(ramp, fitted.told("ramp_s"))
         narrowest = (tier.per_peer_bytes_per_s or tier.bandwidth_bytes_per_s) * fitted.bandwidth_ratio
         if fitted.crowding and tier.span is not None:  # every rank of the bus sends outside at once
             narrowest = float(
@@ -97,6 +99,7 @@ def levels_of(tiers: Iterable[tuple[Tier, FabricEfficiency]]) -> tuple[Level, ..
             )
         found.append(
             Level(
+                name=f"{tier.name}.{depth}",
                 depth=depth,
                 tier=tier,
                 fitted=fitted,
@@ -177,7 +180,7 @@ def sent_bytes(
 def _ratio(level: Level, operation: str, inside: Number, reached: Number, stride: Number) -> Number:
     """Sustained share of a tier's bandwidth, when the groups between a group's members use it too."""
     tier, fitted = level.tier, level.fitted
-    ratio: Number = fitted_ratio(fitted, "bandwidth_ratio")
+    ratio: Number = fitted.told("bandwidth_ratio")
     if not fitted.crowding:
         return ratio
     # A ring enters each domain below once; in a direct exchange every rank sends by itself.
@@ -185,14 +188,6 @@ def _ratio(level: Level, operation: str, inside: Number, reached: Number, stride
     if tier.span is not None:
         users = minimum(users, float(tier.span))
     return crowded_ratio(bandwidth_ratio=ratio, ranks=users, crowding=fitted.crowding)
-
-
-def fitted_ratio(fitted: FabricEfficiency, name: str) -> float:
-    """A fitted share of a bandwidth, as a stated fact."""
-    ratio: float = getattr(fitted, name)
-    if not tracing():
-        return ratio
-    return fact(ratio, f"{fitted.generation or fitted.system}.{fitted.fabric}.{name}", "ratio", fitted.source)
 
 
 def _bandwidth(system: System, tier: Tier, operation: str, reached: Number, inside: Number) -> Number:

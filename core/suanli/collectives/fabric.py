@@ -6,6 +6,7 @@ import attrs
 from attrs.validators import and_, ge, gt, le
 
 from suanli.fits import Fit
+from suanli.formulas import fact, tracing
 from suanli.serialize import BytesPerSecond, Seconds
 
 _FRACTION = and_(gt(0.0), le(1.0))
@@ -48,3 +49,12 @@ class FabricEfficiency(Fit):
     engine_ratio: float = attrs.field(default=0.0, validator=_SHARE)
     engine_launch_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
     engine_latency_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
+
+    def told(self, name: str) -> float:
+        """A figure of it by name, as a fact a trace remembers."""
+        value: float = getattr(self, name)
+        if not tracing():
+            return value
+        unit = "s" if name.endswith("_s") and not name.endswith("_per_s") else "ratio"
+        unit = "bytes_per_s" if name.endswith("bytes_per_s") else unit
+        return fact(value, f"{self.generation or self.system}.{self.fabric}.{name}", unit, self.source)

@@ -87,6 +87,12 @@ def wire_s(*, bytes: Number, bandwidth_bytes_per_s: Number, bandwidth_ratio: Num
     return bytes / (bandwidth_bytes_per_s * bandwidth_ratio)
 
 
+@formula(unit="s", source=TREE)
+def tree_wire_s(*, ring_s: Number, ranks: Number) -> Number:
+    """Seconds a tree's bytes take next to a ring's: the whole buffer, the own share too."""
+    return ring_s * (ranks / maximum(ranks - 1.0, 1e-9))
+
+
 @formula(unit="s", source="fitted: quarter power between the protocols for small buffers and the full rate")
 def ramped_s(*, wire_s: Number, ramp_s: Number) -> Number:
     """Seconds of a transfer that reaches its rate gradually: wire_s x (1 + ramp_s / wire_s) ^ (1/4).

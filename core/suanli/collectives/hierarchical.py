@@ -9,9 +9,10 @@ import attrs
 
 from suanli.collectives.algorithms import ring_s, start_of, switches_s, tree_s
 from suanli.collectives.base import CollectiveModel
-from suanli.collectives.crossings import Crossing, Level, cross, fitted_ratio, levels_of
+from suanli.collectives.crossings import Crossing, Level, cross, levels_of
 from suanli.collectives.fabric import FabricEfficiency
 from suanli.collectives.formulas import CHAIN_RANKS, engine_s
+from suanli.formulas import tracing
 from suanli.numeric import Number, is_scalar, minimum, where
 
 if TYPE_CHECKING:
@@ -69,9 +70,11 @@ class Hierarchical(CollectiveModel):
     def _levels(self, system: System) -> tuple[Level, ...]:
         """The levels of a system, worked out once: every size of it shares its tiers."""
         key, size = id(system.tiers), system.accelerators_per_node
-        found = self._known.get(key)
+        found = None if tracing() else self._known.get(key)
         if found is None or found[0] is not system.tiers or found[1] != size:
             fabrics = ((t, self.fabric(t, _outer(system, i, t))) for i, t in enumerate(system.tiers))
+            if tracing():  # figures that remember where they are from are not kept
+                return levels_of(fabrics)
             if len(self._known) >= 256:
                 self._known.clear()
             found = self._known[key] = (system.tiers, size, levels_of(fabrics))
@@ -139,9 +142,9 @@ class Hierarchical(CollectiveModel):
             bytes=bytes,
             ranks=ranks,
             bandwidth_bytes_per_s=first.bandwidth_bytes_per_s,
-            ratio=fitted_ratio(fitted, "engine_ratio"),
-            launch_s=fitted.engine_launch_s,
-            latency_s=fitted.engine_latency_s,
+            ratio=fitted.told("engine_ratio"),
+            launch_s=fitted.told("engine_launch_s"),
+            latency_s=fitted.told("engine_latency_s"),
         )
         return where(first.reached >= ranks, minimum(library_s, own), library_s)
 
