@@ -23,10 +23,25 @@ if TYPE_CHECKING:
         explain as explain,
     )
     from suanli.api import (
+        fit as fit,
+    )
+    from suanli.api import (
         load as load,
     )
     from suanli.api import (
         model as model,
+    )
+    from suanli.api import (
+        plan_compute as plan_compute,
+    )
+    from suanli.api import (
+        plan_serving as plan_serving,
+    )
+    from suanli.api import (
+        plan_training as plan_training,
+    )
+    from suanli.api import (
+        price as price,
     )
     from suanli.api import (
         rule as rule,
@@ -112,10 +127,28 @@ if TYPE_CHECKING:
         Attention as Attention,
     )
     from suanli.operators import (
+        CausalConv as CausalConv,
+    )
+    from suanli.operators import (
+        CompressedAttention as CompressedAttention,
+    )
+    from suanli.operators import (
+        Compressor as Compressor,
+    )
+    from suanli.operators import (
+        DeltaScan as DeltaScan,
+    )
+    from suanli.operators import (
         Embedding as Embedding,
     )
     from suanli.operators import (
         Experts as Experts,
+    )
+    from suanli.operators import (
+        Indexer as Indexer,
+    )
+    from suanli.operators import (
+        LatentAttention as LatentAttention,
     )
     from suanli.operators import (
         Linear as Linear,
@@ -129,7 +162,17 @@ if TYPE_CHECKING:
     from suanli.operators import (
         Pointwise as Pointwise,
     )
+    from suanli.operators import (
+        Product as Product,
+    )
+    from suanli.operators import (
+        Scan as Scan,
+    )
+    from suanli.operators import (
+        SelectiveScan as SelectiveScan,
+    )
     from suanli.optimizer import ElementwiseOptimizer as ElementwiseOptimizer
+    from suanli.optimizer import MatrixProduct as MatrixProduct
     from suanli.optimizer import OptimizerRule as OptimizerRule
     from suanli.optimizer import StateTensor as StateTensor
     from suanli.parallelism import (
@@ -156,8 +199,13 @@ if TYPE_CHECKING:
     from suanli.parallelism import (
         role_sizes as role_sizes,
     )
+    from suanli.planning.compute import ComputePlan as ComputePlan
+    from suanli.planning.fits import Fitting as Fitting
+    from suanli.planning.runs import TrainingPlan as TrainingPlan
+    from suanli.planning.services import ServingPlan as ServingPlan
     from suanli.precision import NumberFormat as NumberFormat
     from suanli.precision import Recipe as Recipe
+    from suanli.prices import Price as Price
     from suanli.profiles import Profile as Profile
     from suanli.report import Report as Report
     from suanli.rule_inputs import Asked as Asked
@@ -180,7 +228,8 @@ api_version = "1"
 """Of the interface plugins are written against; it changes when a hook or value breaks."""
 
 _HOMES: dict[str, str] = {
-    "api": "accelerator catalog estimate explain load model rule rules scenario schema search system",
+    "api": "accelerator catalog estimate explain fit load model plan_compute plan_serving plan_training price rule "
+    "rules scenario schema search system",
     "case": "Case Problem",
     "catalog_files": "read_catalog",
     "collectives": "CollectiveModel Hierarchical",
@@ -196,11 +245,17 @@ _HOMES: dict[str, str] = {
     "models": "Block Model",
     "profiles": "Profile",
     "numeric": "Number added ceil floor is_scalar maximum minimum where",
-    "operators": "Attention Embedding Experts Linear Loss Operator Pointwise",
-    "optimizer": "ElementwiseOptimizer OptimizerRule StateTensor",
+    "operators": "Attention CausalConv CompressedAttention Compressor DeltaScan Embedding Experts Indexer "
+    "LatentAttention Linear Loss Operator Pointwise Product Scan SelectiveScan",
+    "optimizer": "ElementwiseOptimizer MatrixProduct OptimizerRule StateTensor",
     "parallelism": "Exchange ParallelismRule PipelineSchedule StateShards StepExchange partial_gradients "
     "partial_sums role_sizes",
+    "planning.compute": "ComputePlan",
+    "planning.fits": "Fitting",
+    "planning.runs": "TrainingPlan",
+    "planning.services": "ServingPlan",
     "precision": "NumberFormat Recipe",
+    "prices": "Price",
     "report": "Report",
     "rule_inputs": "Asked",
     "rulebook": "Answer Rule UsualError",

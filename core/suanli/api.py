@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,11 @@ from suanli.formulas import Derivation
 from suanli.hardware import Accelerator, System
 from suanli.layout_search import SearchResult
 from suanli.models import Model
+from suanli.planning.compute import ComputePlan
+from suanli.planning.fits import Fitting
+from suanli.planning.runs import TrainingPlan
+from suanli.planning.services import ServingPlan
+from suanli.prices import Price
 from suanli.report import Report
 from suanli.rulebook import Answer, Rule
 from suanli.specs import Scenario
@@ -35,6 +40,11 @@ def accelerator(name: str) -> Accelerator:
 def system(name: str, accelerators: int | None = None) -> System:
     """A system by id or alias, of so many accelerators; one node by default."""
     return default().system(name, accelerators)
+
+
+def price(accelerator: str, currency: str | None = None) -> Price | None:
+    """The price of an hour an estimate assumes; see :meth:`suanli.Workspace.price`."""
+    return default().price(accelerator, currency)
 
 
 def scenario(data: Mapping[str, Any] | Scenario) -> Scenario:
@@ -81,6 +91,73 @@ def rule(name: str, **inputs: Any) -> Answer:
 def rules() -> tuple[Rule, ...]:
     """Every rule of thumb, sorted by name."""
     return default().rules()
+
+
+def plan_compute(
+    flops_per_s: float | str,
+    on: str | Iterable[str] = (),
+    precision: str = "bf16",
+    sparse: bool = False,
+    price_per_hour: float | None = None,
+    currency: str | None = None,
+) -> ComputePlan:
+    """Accelerators whose peaks add up to a rate; see :meth:`suanli.Workspace.plan_compute`."""
+    return default().plan_compute(flops_per_s, on, precision, sparse, price_per_hour, currency)
+
+
+def plan_training(
+    asked: Any,
+    *,
+    tokens: float | str | None = None,
+    days: float | str | None = None,
+    budget: float | str | None = None,
+    on: str | Iterable[str] = (),
+    progress: Callable[[str], None] | None = None,
+) -> TrainingPlan:
+    """The fewest accelerators that train a model in time; see :meth:`suanli.Workspace.plan_training`."""
+    return default().plan_training(asked, tokens=tokens, days=days, budget=budget, on=on, progress=progress)
+
+
+def plan_serving(
+    asked: Any,
+    *,
+    users: float | str | None = None,
+    rate: float | str | None = None,
+    traffic: Mapping[str, Any] | None = None,
+    tokens_per_s: float | str | None = None,
+    peak_factor: float | str | None = None,
+    slo: Mapping[str, Any] | None = None,
+    on: str | Iterable[str] = (),
+    progress: Callable[[str], None] | None = None,
+) -> ServingPlan:
+    """The accelerators that serve a demand within latency targets; see :meth:`suanli.Workspace.plan_serving`."""
+    return default().plan_serving(
+        asked,
+        users=users,
+        rate=rate,
+        traffic=traffic,
+        tokens_per_s=tokens_per_s,
+        peak_factor=peak_factor,
+        slo=slo,
+        on=on,
+        progress=progress,
+    )
+
+
+def fit(
+    asked: Any,
+    on: str | None = None,
+    *,
+    accelerators: int | str = 1,
+    kind: str = "serve",
+    context: int | str | None = None,
+    batch: int | str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Fitting:
+    """Which precisions of a model fit, and how far; see :meth:`suanli.Workspace.fit`."""
+    return default().fit(
+        asked, on, accelerators=accelerators, kind=kind, context=context, batch=batch, progress=progress
+    )
 
 
 def catalog() -> Catalog:

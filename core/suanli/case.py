@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from attrs.validators import in_
 
+from suanli.collectives import CollectiveModel
 from suanli.hardware import Accelerator, System
 from suanli.kernel_models import KernelModel
 from suanli.kernels import Formats, formats_on
@@ -17,6 +18,7 @@ from suanli.operators import How
 from suanli.optimizer import OptimizerRule
 from suanli.parallelism import Axes, PipelineSchedule
 from suanli.precision import NumberFormat, Recipe
+from suanli.prices import Price
 from suanli.profiles import Profile
 from suanli.specs import Scenario
 from suanli.tensors import EXPERTS, Local
@@ -82,6 +84,8 @@ class Case:
         memory_fraction: Share of memory weights and cache may take.
         reserve_bytes: Memory kept for the runtime.
         price_per_hour: Of one accelerator; None where unknown.
+        price: The offer that price is; None where the price is given, or unknown.
+        no_price: Why the price is unknown.
         electricity_price: Of a kWh; None where not asked for.
         currency: Of the prices.
         pue: Power usage effectiveness.
@@ -116,6 +120,8 @@ class Case:
     memory_fraction: float = 1.0
     reserve_bytes: int = 0
     price_per_hour: float | None = None
+    price: Price | None = None
+    no_price: str = ""
     electricity_price: float | None = None
     currency: str = "USD"
     pue: float = 1.0
@@ -134,6 +140,13 @@ class Case:
         model = self.device.loaded_kernels if self.training else self.device.kernels
         assert model is not None
         return model
+
+    @property
+    def exchanges(self) -> CollectiveModel:
+        """How long an exchange takes here, with what the profile does besides the library."""
+        model = self.system.exchanges
+        assert model is not None
+        return model.of_engine() if self.profile.custom_all_reduce else model
 
     @property
     def has_experts(self) -> bool:

@@ -1,4 +1,4 @@
-"""Catalog files: accelerators, systems, fitted efficiencies and model presets written as TOML."""
+"""Catalog files: accelerators, systems, prices, fitted efficiencies and model presets written as TOML."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from suanli.errors import CatalogError, clip
 from suanli.families import ModelPreset
 from suanli.hardware import Accelerator, System, register
 from suanli.kernel_models import Efficiency, KernelModel, Roofline
+from suanli.prices import Price
 
 T = TypeVar("T")
 
-KEYS = ("accelerator", "system", "efficiency", "fabric_efficiency", "model")
+KEYS = ("accelerator", "system", "efficiency", "fabric_efficiency", "model", "price")
 """Arrays of tables a catalog file may hold."""
 
 FALLBACK = "datasheet"
@@ -36,6 +37,7 @@ class CatalogFile:
     kernel_models: tuple[KernelModel, ...] = ()
     collective_models: tuple[CollectiveModel, ...] = ()
     models: tuple[ModelPreset, ...] = ()
+    prices: tuple[Price, ...] = ()
 
 
 def read_catalog(files: Traversable | str | Path) -> CatalogFile:
@@ -85,6 +87,7 @@ def _read_catalog(found: tuple[tuple[Any, Any], ...]) -> CatalogFile:
     efficiencies = _entries(entries["efficiency"], Efficiency, "efficiency", faults)
     fabrics = _entries(entries["fabric_efficiency"], FabricEfficiency, "fabric_efficiency", faults)
     models = _entries(entries["model"], ModelPreset, "model", faults)
+    prices = _entries(entries["price"], Price, "price", faults)
     if faults:
         raise CatalogError(faults)
     return CatalogFile(
@@ -93,6 +96,7 @@ def _read_catalog(found: tuple[tuple[Any, Any], ...]) -> CatalogFile:
         kernel_models=_kernel_models(efficiencies),
         collective_models=_collective_models(fabrics),
         models=models,
+        prices=prices,
     )
 
 

@@ -13,7 +13,7 @@ import attrs
 
 from suanli.catalog_files import CatalogFile, read_catalog
 from suanli.collectives import CollectiveModel
-from suanli.errors import CatalogError, PluginError, SuanliError, UnknownNameError, show
+from suanli.errors import CatalogError, PluginError, SuanliError, UnknownNameError, near, show
 from suanli.families import ModelFamily, ModelPreset
 from suanli.hardware import TYPICAL_SUSTAINED_RATIO, Accelerator, System
 from suanli.kernel_models import KernelModel
@@ -21,6 +21,7 @@ from suanli.optimizer import OptimizerRule
 from suanli.parallelism import Axes, ParallelismRule, PipelineSchedule
 from suanli.plugins import Plugins, Provider
 from suanli.precision import NumberFormat, Recipe
+from suanli.prices import Market, Price, market
 from suanli.profiles import Known, Profile
 from suanli.rulebook import Rule
 from suanli.stages import Stage
@@ -80,6 +81,7 @@ _KINDS: dict[str, _Kind] = {
     "profile": _Kind("suanli_profiles", Profile, listing="profiles"),
     "stage": _Kind("suanli_stages", Stage),
     "rule": _Kind("suanli_rules", Rule, listing="rules"),
+    "price": _Kind("suanli_prices", Price, "prices", "prices"),
 }
 
 KINDS = tuple(_KINDS)
@@ -166,6 +168,24 @@ class Catalog:
         model = self._serving("collective model", found.id, device.generation, None)
         return attrs.evolve(found, accelerators=count, device=device, exchanges=model)
 
+    def market(self, accelerator: str, currency: str | None = None) -> Market | None:
+        """The current on-demand offers of an accelerator; None where none is known.
+
+        Args:
+            accelerator: Its id or alias.
+            currency: The currency wanted; US dollars by default, else the one most offers are in.
+
+        Raises:
+            UnknownNameError: For an accelerator nobody provides, with near matches.
+        """
+        own = self.entry("accelerator", accelerator).name
+        return market((e.value for e in self.entries("price") if e.value.accelerator == own), currency)
+
+    def price(self, accelerator: str, currency: str | None = None) -> Price | None:
+        """The offer an estimate assumes: the median of :meth:`market`; None where none is known."""
+        found = self.market(accelerator, currency)
+        return found.price if found is not None else None
+
     @functools.cached_property
     def known(self) -> Known:
         """The number formats and profiles installed."""
@@ -199,6 +219,16 @@ class Catalog:
                 found: type[ModelFamily] = entry.value
                 return found
         return None
+
+    def nearest_family(self, config: Mapping[str, Any]) -> type[ModelFamily] | None:
+        """The family whose familiar keys a configuration has, the most demanding first; None where none has."""
+        fitting = [f for f in self.familiar_families() if all(k in config for k in f.familiar)]
+        return max(fitting, key=lambda f: len(f.familiar), default=None)
+
+    def familiar_families(self) -> tuple[type[ModelFamily], ...]:
+        """Families that state familiar keys of their own."""
+        found = [e.value for e in self.entries("model family")]
+        return tuple(f for f in found if vars(f).get("familiar"))
 
     def replaced(self, kind: str, entries: Sequence[Entry]) -> tuple[Entry, ...]:
         """Entries left when those that others replace are taken out.
@@ -263,7 +293,7 @@ class Catalog:
                     provider, f"{about.hook} gave a {type(value).__name__} where a {about.type.__name__} belongs"
                 )
                 continue
-            entry = _entry(kind, value, provider)
+            entry = _entry(kind, self._placed(value) if kind == "price" else value, provider)
             for name in (entry.name, *entry.aliases):
                 if name in names:
                     raise PluginError(f"{kind} {name!r} is provided by both {names[name].provider} and {provider}")
@@ -276,17 +306,40 @@ class Catalog:
                     raise PluginError(f"{kind}s {whose} both claim {served!r}")
                 serves[served] = entry
             entries[entry.name] = entry
+        self._note_strays(kind, entries.values())
         return entries, names
+
+    def _note_strays(self, kind: str, entries: Iterable[Entry]) -> None:
+        """Say which models were fitted to what nobody provides: they would never be used, and nobody would know."""
+        serves = {"kernel model": "accelerator", "collective model": "system"}.get(kind)
+        if serves is None:
+            return
+        for entry in entries:
+            for own in getattr(entry.value, f"{serves}s"):
+                known = self._index(serves)[1]
+                if own not in known:
+                    close = near(own, known)
+                    meant = f"; did you mean {close[0]!r}?" if close else ""
+                    said = f"{kind} {entry.name!r} was fitted to {serves} {own!r}, which nobody provides{meant}"
+                    self.plugins.fault(entry.provider, said)
+
+    def _placed(self, price: Price) -> Price:
+        """A price with the id of its accelerator; as it is where no plugin here provides that."""
+        try:
+            return attrs.evolve(price, accelerator=self.entry("accelerator", price.accelerator).name)
+        except UnknownNameError:
+            return price
 
     def _catalog_files(self) -> list[tuple[Provider, CatalogFile]]:
         if self._files is None:
             core = read_catalog(resources.files("suanli") / "datasheet.toml")
-            self._files = [(CORE, core)]
+            files = [(CORE, core)]
             for path in self.paths:
                 provider = Provider(plugin=str(path), module="SUANLI_PATH")
                 if not path.is_dir():
                     raise CatalogError([f"{path}: no such folder; SUANLI_PATH names folders of catalog files"])
-                self._files.append((provider, read_catalog(path)))
+                files.append((provider, read_catalog(path)))
+            self._files = files  # only now: a fault in one file must be told each time
         return self._files
 
 

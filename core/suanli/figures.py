@@ -16,9 +16,8 @@ from suanli.kernels import Kernel
 from suanli.models import Block, kept_bytes
 from suanli.numeric import Number, maximum, minimum
 from suanli.operators import Attention, Operator
-from suanli.optimizer import OptimizerRule
 from suanli.parallelism import Axes, Exchange, ParallelismRule
-from suanli.tensors import EXPERTS, Local, Parameter
+from suanli.tensors import EXPERTS, TOP_K, Local, Parameter
 
 
 class Weights(NamedTuple):
@@ -58,36 +57,21 @@ def uncovered_s(*, exchange_s: Number, cover_s: Number) -> Number:
 def weights(case: Case, block: Block, at: Local) -> Weights:
     """Parameters of a block on one rank."""
     sums: dict[str, Number] = {"dense": 0.0, "expert": 0.0, "tied": 0.0}
-    for parameter, group in _grouped(block):
+    for parameter, group in parameter_groups(block):
         sums[group] = sums[group] + at.product(parameter.dims)
     return Weights(**sums)
 
 
 @functools.lru_cache(maxsize=4096)
-def _grouped(block: Block) -> tuple[tuple[Parameter, str], ...]:
+def parameter_groups(block: Block) -> tuple[tuple[Parameter, str], ...]:
+    """Each parameter of a block with the field of :class:`Weights` it counts under."""
+
     def group(p: Parameter) -> str:
         if p.tied:
             return "tied"
         return "expert" if any(d.role == EXPERTS for d in p.dims) else "dense"
 
     return tuple((p, group(p)) for p in block.parameters)
-
-
-def states_per_parameter(case: Case) -> float:
-    """Elements of optimizer state for one parameter, averaged over the tensors of the model."""
-    if case.optimizer is None:
-        return 0.0
-    found = [(_state_elements(block, case.optimizer), times) for block, times in case.model.parts]
-    states = sum(s * n for (s, _), n in found)
-    return states / sum(e * n for (_, e), n in found)
-
-
-@functools.lru_cache(maxsize=4096)
-def _state_elements(block: Block, optimizer: OptimizerRule) -> tuple[int, int]:
-    """Elements of optimizer state of a block, and of its parameters."""
-    owned = [p for p in block.parameters if not p.tied]
-    shapes = [p.matrix for p in owned]
-    return sum(s.elements for shape in shapes for s in optimizer.states(shape)), sum(p.elements for p in owned)
 
 
 def forward_flops(block: Block, at: Local) -> Number:
@@ -142,13 +126,16 @@ def _exposed(
     """Seconds of an axis's exchanges that nothing hides, and those of the cover the others take up."""
     terms: dict[str, Number] = {}
     hidden: dict[str, Number] = {}
-    model = case.system.exchanges
-    assert model is not None
+    library = case.exchanges
     for exchange, times in plan:
         ranks, stride = rule.group(exchange.group, layout)
-        seconds = model.time_s(
-            exchange.operation, bytes=_buffer(exchange, layout, at), ranks=ranks, stride=stride, system=case.system
-        )
+        size, model = _buffer(exchange, layout, at), library
+        if exchange.copies and case.profile.dispatch_once:
+            # Where tensor ranks hold the same tokens, each sends its share of the copies.
+            model = library.dispatching(exchange.copies / at.degrees.get(TOP_K, 1.0))
+        if exchange.narrows and case.profile.dispatch_narrow:
+            size = size * min(at.formats.activations / at.bytes_of["activations"], 1.0)
+        seconds = model.time_s(exchange.operation, bytes=size, ranks=ranks, stride=stride, system=case.system)
         into = hidden if exchange.hides and case.overlap else terms
         into[f"{exchange.operation}.{exchange.tensor.name}"] = scaled("s", times, seconds)
     shown = total(f"{name}_{rule.name}_s", "s", terms)

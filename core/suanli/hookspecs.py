@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from suanli.optimizer import OptimizerRule
     from suanli.parallelism import ParallelismRule, PipelineSchedule
     from suanli.precision import NumberFormat, Recipe
+    from suanli.prices import Price
     from suanli.profiles import Profile
     from suanli.rulebook import Rule
     from suanli.stages import Stage
@@ -91,7 +92,7 @@ def suanli_optimizers() -> Iterable[OptimizerRule]:  # type: ignore[empty-body]
     Example:
         >>> @hookimpl
         ... def suanli_optimizers():
-        ...     yield ElementwiseOptimizer(name="lion", tensors=("momentum",))
+        ...     yield ElementwiseOptimizer(name="mine", tensors=("momentum",), flops_per_parameter=5.0)
     """
 
 
@@ -224,6 +225,23 @@ def suanli_stages() -> Iterable[Stage]:  # type: ignore[empty-body]
 
 
 @hookspec
+def suanli_prices() -> Iterable[Price]:  # type: ignore[empty-body]
+    """Prices of an hour of an accelerator, each with its date and source.
+
+    Returns:
+        Prices whose ``accelerator`` is the id or an alias of an accelerator in the catalog.
+
+    Collected from every plugin; names must be unique among all of them.
+    An estimate that is given no price assumes the median of an accelerator's current on-demand ones.
+
+    Example:
+        >>> @hookimpl
+        ... def suanli_prices():
+        ...     return read_catalog(files("acme") / "prices-2026-11.toml").prices
+    """
+
+
+@hookspec
 def suanli_rules() -> Iterable[Rule]:  # type: ignore[empty-body]
     """Rules of thumb.
 
@@ -235,7 +253,7 @@ def suanli_rules() -> Iterable[Rule]:  # type: ignore[empty-body]
     Example:
         >>> @hookimpl
         ... def suanli_rules():
-        ...     yield Rule.of("model-file", model_file, unit="bytes", valid_for="2-byte weights")
+        ...     yield Rule.of("model-file", model_file, "2 N", "2-byte weights")
     """
 
 

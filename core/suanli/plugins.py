@@ -88,9 +88,15 @@ class Plugins:
 
     def fault(self, provider: Provider, reason: str) -> None:
         """Note what a plugin did wrong."""
-        said = f"plugin {provider}: {reason}; set {DISABLE}={provider.plugin} to go on without it"
+        folder = provider.module == "SUANLI_PATH"
+        way_out = "take it off SUANLI_PATH" if folder else f"set {DISABLE}={provider.plugin}"
+        said = f"plugin {provider}: {reason}; {way_out} to go on without it"
         if said not in self.faults:
             self.faults.append(said)
+
+    def module_of(self, provider: Provider) -> Any:
+        """The module, or object, a plugin is; None for one that does not work."""
+        return self._manager.get_plugin(provider.plugin)
 
     def hooks_of(self, provider: Provider) -> tuple[str, ...]:
         """The hooks a plugin implements."""

@@ -117,7 +117,7 @@ class Throughput:
 
 @attrs.frozen(kw_only=True)
 class Serving:
-    """What a client of the service sees, and what holds it back."""
+    """What a client of the service sees, what holds it back, and what it costs."""
 
     ttft_s: float | None = _unknown()
     tpot_s: float | None = _unknown()
@@ -129,6 +129,10 @@ class Serving:
     max_concurrency: float | None = _unknown()
     kv_cache_tokens: float | None = _unknown()
     bound: str | None = _unknown()
+    cost_per_hour: float | None = _unknown()
+    cost_per_million_output_tokens: float | None = _unknown()
+    energy_per_output_token_j: float | None = _unknown()
+    currency: str | None = _unknown()
 
 
 @attrs.frozen(kw_only=True)

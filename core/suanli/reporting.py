@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from suanli import confidence, costs
 from suanli.case import Case, Problem
 from suanli.catalogs import Catalog
 from suanli.layout import Layout
@@ -81,7 +82,8 @@ class Reporter:
         )
 
     def _check(self, case: Case, memory: Memory) -> None:
-        """Add what does not fit, and what the plugins' checks find."""
+        """Add what is in doubt, what does not fit, and what the plugins' checks find."""
+        case.problems.extend(confidence.notes(case))
         if not memory.fits:
             need, have = memory.per_accelerator.total_bytes, memory.capacity_bytes
             room = f"{case.device.id} has {have / 1e9:.1f} GB" if have is not None else f"{case.device.id} has less"
@@ -108,7 +110,14 @@ class Reporter:
                 known = {key: self._basis_of(s.stage, key, fitted) for s in steps for key in s.stage.gives}
                 self._bases[case.kind, fitted] = known
             known = self._bases[case.kind, fitted]
-        return {key: known[key] for key in public}
+        chosen = {key: known[key] for key in public}
+        if case.model.nearest:
+            chosen = {key: _widened(basis) for key, basis in chosen.items()}
+        found = confidence.widened(chosen, case)
+        for key in (k for k in found if k.rpartition(".")[2].startswith("cost")):
+            sources = [s for s in (found[key].source, costs.priced_at(case)) if s]
+            found[key] = attrs.evolve(found[key], source="; ".join(sources))
+        return found
 
     def _basis_of(self, stage: Stage, key: str, fitted: bool) -> Basis:
         band = dict(stage.bands).get(key, stage.band)
@@ -127,6 +136,19 @@ class Reporter:
         found = {"suanli": _version(), "plugins": {p.plugin: p.version for p in self._catalog.plugins.loaded}}
         models = [m for m in (case.device.kernels, case.system.exchanges) if m is not None]
         return found | {"calibrations": {m.name: _digest(m) for m in models}}
+
+
+STRANGER = 1.25
+"""Between families that share their keys: a feed-forward without its gate is a third smaller, a tied head gone."""
+
+
+def _widened(basis: Basis) -> Basis:
+    """The basis of a figure whose model is read as the family nearest to it."""
+    if basis.band is None:
+        return basis
+    low, high = basis.band
+    said = f"{basis.evidence}; wider by {STRANGER}, an assumption: the model's type is not known"
+    return attrs.evolve(basis, band=(round(low / STRANGER, 2), round(high * STRANGER, 2)), evidence=said)
 
 
 @functools.cache

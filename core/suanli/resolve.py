@@ -18,7 +18,10 @@ from suanli.layout import Layout
 from suanli.models import Model
 from suanli.operators import How
 from suanli.precision import Recipe
+from suanli.prices import USUAL_CURRENCY
 from suanli.specs import Scenario
+from suanli.storage import RECIPES, read_storage
+from suanli.updates import own_state_formats
 
 T = TypeVar("T")
 
@@ -60,7 +63,8 @@ def find_model(catalog: Catalog, asked: Any, cache: dict[str, Model] | None = No
     if cache is not None and entry.name in cache:
         return cache[entry.name]
     preset: ModelPreset = entry.value
-    made = _built(catalog, preset.config, preset.name, preset.name, preset.source)
+    config = {**dict.fromkeys(preset.nulls), **preset.config}
+    made = _built(catalog, config, preset.name, preset.name, preset.source)
     if cache is not None:
         cache[entry.name] = made
     return made
@@ -70,16 +74,61 @@ def _is_path(text: str) -> bool:
     return "/" in text or "\\" in text or text.lower().endswith((".json", ".gguf"))
 
 
+TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Where the configuration of a model of several modalities keeps that of its language model."""
+INHERITED = ("tie_word_embeddings", "quantization_config", "compression_config")
+"""Keys a language model takes from the configuration around it."""
+
+
 def _built(catalog: Catalog, config: Mapping[str, Any], name: str, where: str, source: str = "") -> Model:
-    kind = config.get("model_type")
-    if not isinstance(kind, str):
-        known = ", ".join(t for e in catalog.entries("model family") for t in e.value.model_types)
-        raise ModelConfigError([f"model_type: required, a string; known: {known}"], where)
-    family = catalog.family_of(kind)
+    """The model of a configuration, of whatever family answers its ``model_type`` or is nearest to it."""
+    own, part = _text_part(config)
+    kinds = [k for k in (own.get("model_type"), config.get("model_type")) if isinstance(k, str)]
+    family = next((f for f in map(catalog.family_of, kinds) if f is not None), None)
+    notes: list[str] = ["the language model only; encoders of other modalities are left out"] if part else []
+    strange = family is None
     if family is None:
-        known = ", ".join(t for e in catalog.entries("model family") for t in e.value.model_types)
-        raise ModelConfigError([f"model_type: {show(kind)} is not known; known: {known}"], where)
-    return family.from_config(config, where).model(clip(name), source=source, known=catalog.known)
+        family = catalog.nearest_family(own)
+        if family is None:
+            known = ", ".join(sorted({t for e in catalog.entries("model family") for t in e.value.model_types}))
+            said = f"{show(kinds[0])} is not known" if kinds else "required, a string"
+            raise ModelConfigError([f"model_type: {said}, {_missing(catalog, own)}; known: {known}"], where)
+        kind = show(kinds[0]) if kinds else "none"
+        notes.append(
+            f"model_type {kind} is not known; taken as {family.family!r}, whose keys it has: "
+            "biases, norms and caches may differ"
+        )
+    assumed = family.assumed(own, strange=strange)
+    if assumed:
+        stated = ", ".join(f"{k} {v}" for k, v in assumed.items())
+        notes.append(f"not stated, taken as the configuration class's own default: {stated}")
+    made = family.from_config(own, where, part=part, strange=strange)
+    storage, unread = read_storage(own)
+    if unread:
+        notes.append(unread)
+    return made.model(
+        clip(name), source=source, notes=tuple(notes), known=catalog.known, storage=storage, nearest=strange
+    )
+
+
+def _text_part(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+    """The configuration of the language model, and whether it is a part of a larger one."""
+    for key in TEXT_PARTS:
+        inner = config.get(key)
+        if isinstance(inner, Mapping):
+            deeper, _ = _text_part(inner)
+            return {k: config[k] for k in INHERITED if k in config} | dict(deeper), True
+    return config, False
+
+
+def _missing(catalog: Catalog, config: Mapping[str, Any]) -> str:
+    """What a configuration lacks to be taken for the family it is nearest to."""
+    wanted = [f.familiar for f in catalog.familiar_families()]
+    if not wanted:
+        return "and no family takes unknown ones"
+    nearest = min(wanted, key=lambda keys: (sum(k not in config for k in keys), -len(keys)))
+    lacking = ", ".join(k for k in nearest if k not in config)
+    return f"and to be read without it the configuration lacks: {lacking}"
 
 
 class _Resolver:
@@ -162,12 +211,15 @@ class _Resolver:
                 )
             )
 
-    def recipe(self, training: bool, device: Accelerator) -> Recipe | None:
+    def recipe(self, training: bool, device: Accelerator, model: Model | None) -> Recipe | None:
         spec = self.scenario.precision
         kind = "training" if training else "serving"
         half = "bf16" if device.peak_flops_per_s("bf16") else "fp16"
         default = f"{half}-mixed" if training else half
         why = "" if half == "bf16" else f"{device.id} has no bf16"
+        stored = RECIPES.get(model.storage.format) if model is not None and model.storage is not None else None
+        if stored is not None and not training:
+            default, why = stored, "the configuration's quantization_config"
         name = self.value("precision.recipe", spec.recipe, default, why)
 
         def look_up() -> Recipe:
@@ -198,6 +250,43 @@ class _Resolver:
                 changed[field] = known_form.name
         return attrs.evolve(found, **changed)
 
+    def prices(self, device: Accelerator) -> dict[str, Any]:
+        """What an hour and a kWh cost: as given; else the offer the catalog assumes, in the currency asked for.
+
+        Where electricity alone is priced, the machines are one's own and nothing is assumed for them.
+        """
+        given = self.scenario.assumptions
+        found: dict[str, Any] = {"electricity_price": given.electricity_price, "price_per_hour": given.price_per_hour}
+        for field, value in found.items():
+            if value is not None:
+                self.origins[f"assumptions.{field}"] = Origin(origin="given")
+        usual, why = USUAL_CURRENCY, ""
+        if given.price_per_hour is None and given.electricity_price is not None:
+            why_none = "the machines are one's own: electricity alone is paid"
+            self.origins["assumptions.price_per_hour"] = Origin(origin="default", why=why_none)
+            said = "an electricity price is given and no price of an hour: cost is electricity alone"
+            hint = "add price_per_hour (--price-per-hour) for what the machines cost"
+            self.problems.append(Problem(code="own-machines", severity="note", message=said, hint=hint))
+        elif given.price_per_hour is None:
+            offers = self.catalog.market(device.id, given.currency)
+            if offers is None:
+                found["no_price"] = self._no_price(device, given.currency)
+                self.origins["assumptions.price_per_hour"] = Origin(origin="default", why=found["no_price"])
+            else:
+                price = offers.price
+                found |= {"price": price, "price_per_hour": price.price_per_hour}
+                self.origins["assumptions.price_per_hour"] = Origin(origin="default", why=offers.why)
+                usual, why = price.currency, "" if price.currency == USUAL_CURRENCY else "the price's"
+        found["currency"] = self.value("assumptions.currency", given.currency, usual, why)
+        return found
+
+    def _no_price(self, device: Accelerator, currency: str | None) -> str:
+        other = self.catalog.market(device.id)
+        if currency is None or other is None:
+            return f"no current on-demand price of {device.id} is known"
+        known = other.price.currency
+        return f"prices of {device.id} are known in {known}, and no rate to {currency} is"
+
 
 def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> Case:
     """The case of a scenario, but for its layout.
@@ -210,7 +299,7 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
     training = workload.training
     model, system = r.model(), r.system()
     device = system.device if system is not None else None
-    recipe = r.recipe(training, device) if device is not None else None
+    recipe = r.recipe(training, device, model) if device is not None else None
     kind = "training" if training else "serving"
 
     implementation = scenario.implementation
@@ -251,6 +340,7 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         attention=r.value("implementation.attention", implementation.attention, profile.attention),
         dropout=r.value("implementation.dropout", implementation.dropout, 0.0),
         fused=profile.fused,
+        unfused=profile.unfused,
         passes=profile.passes,
     )
     assumptions = scenario.assumptions
@@ -277,16 +367,11 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         if training
         else r.value("implementation.memory_fraction", implementation.memory_fraction, profile.memory_fraction),
         reserve_bytes=r.value("assumptions.reserve", assumptions.reserve, reserve, why_reserve),
-        price_per_hour=assumptions.price_per_hour,
-        electricity_price=assumptions.electricity_price,
-        currency=r.value("assumptions.currency", assumptions.currency, "USD"),
+        **r.prices(device),
         pue=r.value("assumptions.pue", assumptions.pue, 1.0, "the machines alone"),
         origins=r.origins,
         problems=r.problems,
     )
-    for field in ("price_per_hour", "electricity_price"):
-        if getattr(assumptions, field) is not None:
-            r.origins[f"assumptions.{field}"] = Origin(origin="given")
     _workload(r, case)
     if r.faults:
         raise ScenarioError(list(dict.fromkeys(r.faults)))
@@ -340,7 +425,11 @@ def _context(r: _Resolver, case: Case, length: int, what: str) -> None:
 
 def _notes(case: Case) -> None:
     for note in case.model.notes:
-        case.problems.append(Problem(code="model", severity="note", message=note))
+        if case.model.nearest and note.startswith("model_type"):
+            hint = "name the model_type it resembles, or add a family for it"
+            case.problems.append(Problem(code="unknown-model-type", severity="warning", message=note, hint=hint))
+        else:
+            case.problems.append(Problem(code="model", severity="note", message=note))
     wanted = case.recipe.compute
     got = case.formats.compute
     if case.formats.precision != got and case.recipe.weights != wanted:
@@ -388,6 +477,8 @@ def complete(case: Case, layout: Layout) -> dict[str, Any]:
     )
     if not case.training:
         names = ("weights", "activations", "kv_cache", "compute")
+    elif own_state_formats(case):  # told again, the recipe's would be the scenario's, and hold for these too
+        names = tuple(n for n in names if n != "optimizer_states")
     data["precision"] = {"recipe": recipe.name.removeprefix("serve-")}
     data["precision"] |= {n: getattr(recipe, n) or "none" for n in names if getattr(recipe, n) or n in _OPTIONAL}
     data["implementation"] = {

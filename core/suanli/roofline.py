@@ -15,14 +15,13 @@ from suanli.catalogs import Catalog
 from suanli.errors import SuanliError
 from suanli.formulas import formula
 from suanli.hardware import Accelerator
+from suanli.kernel_models.limits import ROOFLINE
 from suanli.kernels import Kernel
 from suanli.measurement_schema import Measurement, kernel_of
 from suanli.model_passes import steps
 from suanli.models import Model
 from suanli.numeric import Number, minimum
 from suanli.operators import How
-
-ROOFLINE = "Williams, Waterman & Patterson 2009, Roofline, CACM 52(4)"
 
 
 @formula(unit="flops_per_s", source=ROOFLINE)

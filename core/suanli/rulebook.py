@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from suanli.errors import InvalidInputError, SuanliError, near, show
-from suanli.rule_inputs import LOOKED_UP, SUBJECTS, Asked, looked_up, subjects_of
+from suanli.errors import InvalidInputError, SuanliError, clip, near
+from suanli.rule_inputs import (
+    LOOKED_UP,
+    SUBJECTS,
+    Asked,
+    Found,
+    looked_up,
+    subjects_of,
+    unknown_name,
+)
+from suanli.rule_kinds import difference, fault_of, fault_of_subject, finite, is_list
 
 if TYPE_CHECKING:
     from suanli.workspace import Workspace
@@ -49,11 +57,11 @@ class Answer:
         formula: As a person would write it.
         source: Where it is stated.
         valid_for: When it holds.
-        inputs: What it was asked with, defaults filled in.
+        inputs: What it was asked with, defaults filled in; None in place of a confidential figure.
         looked_up: The inputs that were read from a model, system or format, and from which.
         exact: The estimator's figure for the same question, where a model or system was named.
         exact_by: What of the estimator that is.
-        difference_ratio: Value / exact - 1.
+        difference_ratio: Value / exact - 1; of a range, how far the nearer end lies off, 0 within.
         usual_error: How far the rule lies off over the models known.
         notes: What a reader should know, such as why there is no exact figure.
     """
@@ -86,13 +94,15 @@ class Rule:
         aliases: Other names.
         function: A formula of keyword arguments. An input that :data:`suanli.rule_inputs.LOOKED_UP` names is read
             from the model, system or format named, where it is not given; one annotated as a tuple takes a list whole,
-            and any other takes a list one by one. A parameter ``asked`` is given the :class:`Asked` itself.
+            and any other takes a list one by one; one annotated as a ``Literal`` takes its values only.
+            A parameter ``asked`` is given the :class:`Asked` itself.
         unit: Of what it gives.
         formula: As a person would write it.
         source: Where it is stated.
         valid_for: When it holds.
         cases: Ids of the worked examples it answers.
-        exact: The estimator's figure for the same question.
+        reads: Inputs that are looked up under another name than their own, such as ``params`` as ``active_params``.
+        exact: The estimator's figure for the same question; a named function, so that the rule pickles.
         exact_by: What of the estimator that is, in words.
         exact_needs: The subjects it must be told: ``"model"``, ``"system"`` (or its accelerator).
         usual_error: How far the rule lies from that figure, over many scenarios.
@@ -106,16 +116,38 @@ class Rule:
     source: str
     valid_for: str
     cases: tuple[str, ...] = ()
+    reads: Mapping[str, str] = attrs.field(factory=dict, eq=False)
     exact: Callable[[Asked], Any] | None = None
     exact_by: str = ""
     exact_needs: tuple[str, ...] = ("model",)
     usual_error: UsualError | None = None
+
+    @classmethod
+    def of(cls, name: str, function: Callable[..., Any], text: str, valid_for: str, **about: Any) -> Rule:
+        """A rule of a ``@formula``, which knows its unit and its source.
+
+        Args:
+            name: Of the rule.
+            function: The formula.
+            text: It, as a person would write it.
+            valid_for: When it holds.
+            **about: Any other attribute.
+        """
+        known = function.formula  # type: ignore[attr-defined]
+        stated = {"unit": known.unit, "source": known.source, "formula": text, "valid_for": valid_for}
+        return cls(name=name, function=function, **stated | about)
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """The inputs of its function, by name."""
         found = inspect.signature(self.function).parameters
         return {name: p for name, p in found.items() if name != CONTEXT}
+
+    @property
+    def readable(self) -> Mapping[str, str]:
+        """The inputs that can be looked up, and the name in :data:`suanli.rule_inputs.LOOKED_UP` of each."""
+        named = {key: self.reads.get(key, key) for key, p in self.parameters.items() if not is_list(p.annotation)}
+        return {key: name for key, name in named.items() if name in LOOKED_UP}
 
     def __call__(self, **inputs: Any) -> Answer:
         """The rule's answer in the default workspace; see :meth:`ask`."""
@@ -133,161 +165,115 @@ class Rule:
         Raises:
             InvalidInputError: Naming every input that is missing, unknown or of the wrong kind.
         """
-        asked = Asked(workspace, dict(inputs))
-        given, read = self._inputs(asked)
-        where = f"rule {self.name}"
-        value = self._value(Asked(workspace, dict(inputs) | given), given, where)
+        reading = Asked(workspace, inputs)
+        given, read = self._inputs(reading)
+        rows = self._rows(given)
+        asked = [Asked(workspace, dict(inputs) | row) for row in rows or [given]]
+        values = [self._value(each, row) for each, row in zip(asked, rows or [given], strict=True)]
+        shown = dict(inputs) | given | {key: None for key, found in read.items() if found.confidential}
         answer = Answer(
             rule=self.name,
-            value=value,
+            value=values if rows else values[0],
             unit=self.unit,
             formula=self.formula,
             source=self.source,
             valid_for=self.valid_for,
-            inputs={k: v for k, v in inputs.items() if k not in given} | given,
-            looked_up=read,
+            inputs=shown,
+            looked_up={key: found.whose for key, found in read.items()},
             usual_error=self.usual_error,
-            notes=tuple(f"{k}: nothing here depends on it" for k in inputs if k in SUBJECTS and not self._heeds(k)),
         )
-        return self._beside(answer, Asked(workspace, dict(inputs) | given))
+        answer = self._beside(answer, asked, several=rows is not None)
+        used = reading.used.union(*(each.used for each in asked))
+        idle = tuple(f"{s}: nothing here depends on it" for s in inputs if s in SUBJECTS and s not in used)
+        return attrs.evolve(answer, notes=(*idle, *answer.notes))
 
-    def _heeds(self, subject: str) -> bool:
-        """Whether anything of the answer can depend on a subject."""
-        if subject in self.parameters or CONTEXT in inspect.signature(self.function).parameters:
-            return True
-        return subject in subjects_of(self.parameters) or (self.exact is not None)
-
-    def _inputs(self, asked: Asked) -> tuple[dict[str, Any], dict[str, str]]:
-        """Every input of the function, and which of them were looked up where."""
-        parameters = self.parameters
-        faults = [f for key, value in asked.inputs.items() for f in self._faults(key, value)]
-        bad = {k: f for k in SUBJECTS if asked.inputs.get(k) is not None for f in _unknown(asked, k)}
-        faults += bad.values()
+    def _inputs(self, asked: Asked) -> tuple[dict[str, Any], dict[str, Found]]:
+        """Every input of the function, and what was looked up of them."""
+        readable = self.readable
+        wrong = {key: fault for key, value in asked.inputs.items() if (fault := self._fault(key, value))}
+        sound = {key: value for key, value in asked.inputs.items() if key not in wrong}
+        names = Asked(asked.workspace, sound)  # one of its own: to look a name up is not to use it
+        wrong |= {key: fault for key in SUBJECTS if (fault := unknown_name(names, key))}
+        faults = [f"{clip(str(key))}: {fault}" for key, fault in wrong.items()]
         given: dict[str, Any] = {}
-        read: dict[str, str] = {}
-        for key, parameter in parameters.items():
+        read: dict[str, Found] = {}
+        for key, parameter in self.parameters.items():
+            name = readable.get(key, "")
             if key in asked.inputs:
                 given[key] = asked.inputs[key]
                 continue
-            if not bad.keys().isdisjoint(subjects_of([key])):
+            if not wrong.keys().isdisjoint(subjects_of([name])):
                 continue  # told above; nothing can be read from it
             try:
-                found = looked_up(asked, key)
+                found = looked_up(asked, name)
             except SuanliError as exc:
                 faults.append(f"{key}: {exc}")
                 continue
             if found is not None:
-                given[key], read[key] = found
+                given[key], read[key] = found.value, found
             elif parameter.default is not inspect.Parameter.empty:
                 given[key] = parameter.default
             else:
-                hint = f"; or give {' or '.join(LOOKED_UP[key][0])} to read it from" if key in LOOKED_UP else ""
+                hint = f"; or give {' or '.join(LOOKED_UP[name].subjects)} to read it from" if name else ""
                 faults.append(f"{key}: required{hint}")
         if faults:
             raise InvalidInputError(faults, f"rule {self.name}")
         return given, read
 
-    def _faults(self, key: str, value: Any) -> list[str]:
-        """What is wrong with one input, without looking anything up."""
+    def _fault(self, key: str, value: Any) -> str:
+        """What is wrong with one input, without looking anything up; empty where nothing is."""
         parameters = self.parameters
-        if key not in parameters:
-            if key in SUBJECTS:
-                return [] if _fits_subject(key, value) else [f"{key}: expected a name, got {show(value)}"]
-            close = near(key, (*parameters, *SUBJECTS))
-            meant = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(parameters) or 'none'}"
-            return [f"{key}: unknown input; {meant}"]
-        kind = str(parameters[key].annotation)
-        if "tuple" in kind:
-            many = isinstance(value, (list, tuple)) and 0 < len(value) <= MOST
-            inner = "str" if "str" in kind else "float"
-            if many and all(_fits(v, inner) for v in value):
-                return []
-            return [f"{key}: expected a list of {'names' if inner == 'str' else 'numbers'}, got {show(value)}"]
-        values = value if isinstance(value, (list, tuple)) and 0 < len(value) <= MOST else [value]
-        if all(_fits(v, kind) for v in values):
-            return []
-        wanted = "a name" if "str" in kind else "true or false" if kind == "bool" else "a number"
-        return [f"{key}: expected {wanted}, got {show(value)}"]
+        if key in parameters:
+            return fault_of(value, str(parameters[key].annotation))
+        if key in SUBJECTS:
+            return fault_of_subject(key, value)
+        close = near(key, (*parameters, *SUBJECTS))
+        meant = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(parameters) or 'none'}"
+        return f"unknown input; {meant}"
 
-    def _value(self, asked: Asked, given: Mapping[str, Any], where: str) -> Any:
-        """The function's value; of each element where an input it takes singly is a list."""
-        parameters = self.parameters
-        many = {
-            k: v
-            for k, v in given.items()
-            if isinstance(v, (list, tuple)) and "tuple" not in str(parameters[k].annotation)
-        }
-        context = {CONTEXT: asked} if CONTEXT in inspect.signature(self.function).parameters else {}
+    def _rows(self, given: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """The inputs of each element, where an input the function takes singly is a list; else None."""
+        kinds = {k: p.annotation for k, p in self.parameters.items()}
+        many = {k: v for k, v in given.items() if isinstance(v, (list, tuple)) and not is_list(kinds[k])}
         if not many:
-            return self._one(context | dict(given), where)
+            return None
         lengths = {len(v) for v in many.values()}
         if len(lengths) > 1:
-            raise InvalidInputError([f"{', '.join(many)}: lists of different lengths"], where)
-        rows = [{k: v[i] for k, v in many.items()} for i in range(lengths.pop())]
-        return [self._one(context | dict(given) | row, where) for row in rows]
+            raise InvalidInputError([f"{', '.join(many)}: lists of different lengths"], f"rule {self.name}")
+        return [dict(given) | {k: v[i] for k, v in many.items()} for i in range(lengths.pop())]
 
-    def _one(self, given: Mapping[str, Any], where: str) -> Any:
+    def _value(self, asked: Asked, given: Mapping[str, Any]) -> Any:
+        where = f"rule {self.name}"
+        context = {CONTEXT: asked} if CONTEXT in inspect.signature(self.function).parameters else {}
         try:
-            value = self.function(**given)
+            value = self.function(**context, **given)
+        except SuanliError as exc:
+            raise InvalidInputError(exc.errors if isinstance(exc, InvalidInputError) else [str(exc)], where) from None
         except (ArithmeticError, ValueError) as exc:
             raise InvalidInputError([f"no finite answer: {exc}"], where) from None
-        if isinstance(value, float) and not math.isfinite(value):
+        if not finite(value):
             raise InvalidInputError(["no finite answer"], where)
         return list(value) if isinstance(value, tuple) else value
 
-    def _beside(self, answer: Answer, asked: Asked) -> Answer:
+    def _beside(self, answer: Answer, asked: list[Asked], *, several: bool) -> Answer:
         """The answer with the estimator's figure, where the subjects it needs are named."""
         if self.exact is None:
             return answer
         try:
-            have = {"model": asked.model, "system": asked.system, "accelerator": asked.device}
-            if any(have.get(s) is None for s in self.exact_needs):
+            if not all(each.knows(s) for each in asked[:MOST_EXACT] for s in self.exact_needs):
                 return answer
-            exact = self.exact(asked)
+            if len(asked) > MOST_EXACT:
+                raise SuanliError(f"a list of more than {MOST_EXACT} takes too long; ask for fewer at a time")
+            found = [self.exact(each) for each in asked]
         except SuanliError as exc:
             return attrs.evolve(answer, exact_by=self.exact_by, notes=(*answer.notes, f"no exact figure: {exc}"))
-        if exact is None:
+        if all(f is None for f in found):
             return answer
+        exact = found if several else found[0]
         return attrs.evolve(
-            answer, exact=exact, exact_by=self.exact_by, difference_ratio=_difference(answer.value, exact)
+            answer, exact=exact, exact_by=self.exact_by, difference_ratio=difference(answer.value, exact)
         )
 
 
-MOST = 4096
-"""The longest list an input may be."""
-
-
-def _unknown(asked: Asked, key: str) -> list[str]:
-    """What is wrong with the name of a subject."""
-    try:
-        getattr(asked, {"accelerator": "device", "sparse": "inputs"}.get(key, key))
-    except SuanliError as exc:
-        return [f"{key}: {exc}"]
-    return []
-
-
-def _difference(value: Any, exact: Any) -> Any:
-    """Value / exact - 1, one by one in lists; None where that has no meaning."""
-    if isinstance(value, list) and isinstance(exact, (list, tuple)) and len(value) == len(exact):
-        return [_difference(v, e) for v, e in zip(value, exact, strict=True)]
-    numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (value, exact))
-    return float(value) / float(exact) - 1.0 if numbers and exact else None
-
-
-def _fits_subject(key: str, value: object) -> bool:
-    if key == "sparse":
-        return isinstance(value, bool)
-    return isinstance(value, str) or (key == "model" and isinstance(value, Mapping))
-
-
-def _fits(value: object, kind: str) -> bool:
-    """Whether an input is of the kind its parameter is annotated with: a name, a truth value, else a finite number."""
-    if kind == "Any":
-        return True
-    if "str" in kind:
-        return isinstance(value, str)
-    if kind == "bool":
-        return isinstance(value, bool)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return abs(value) < 1e300
+MOST_EXACT = 16
+"""The longest list whose estimator's figures are worked out; each may take a search for a layout."""

@@ -21,6 +21,8 @@ from suanli.layout import CATEGORICAL, NUMERIC, Layout
 from suanli.layout_search import SERVING_KEYS, TRAINING_KEYS, SearchResult, search
 from suanli.legal import faults
 from suanli.models import Model
+from suanli.planning import compute, fitting, serving, training
+from suanli.prices import Price
 from suanli.report import Report
 from suanli.reporting import Reporter
 from suanli.resolve import find_model, resolve
@@ -51,7 +53,7 @@ class Workspace:
     ) -> None:
         named = [p for p in os.environ.get(PATH, "").split(os.pathsep) if p]
         self._plugins = plugin_loader.load(plugins, disable)
-        self._catalog = Catalog(self._plugins, [*paths, *named])
+        self._catalog = Catalog(self._plugins, {Path(p).resolve(): p for p in [*named, *paths]}.values())
         self._models: dict[str, Model] = {}
         self._lock = threading.RLock()
         self._steps: dict[tuple[str, bool], tuple[Step, ...]] = {}
@@ -82,6 +84,15 @@ class Workspace:
             SuanliError: Where its network does not join so many.
         """
         return self._catalog.system(name, accelerators)
+
+    def price(self, accelerator: str, currency: str | None = None) -> Price | None:
+        """The price of an hour an estimate assumes: the median of the current on-demand offers known; None where none.
+
+        Args:
+            accelerator: Id or alias; raises UnknownNameError with near matches.
+            currency: The currency wanted; US dollars by default, else the one most offers are in.
+        """
+        return self._catalog.price(accelerator, currency)
 
     def scenario(self, data: Mapping[str, Any] | Scenario) -> Scenario:
         """A scenario from tables of fields; raises ScenarioError naming every fault."""
@@ -190,6 +201,11 @@ class Workspace:
     def rules(self) -> tuple[Rule, ...]:
         """Every rule of thumb, sorted by name."""
         return tuple(e.value for e in self._catalog.entries("rule"))
+
+    plan_compute = compute.plan_compute
+    plan_training = training.plan_training
+    plan_serving = serving.plan_serving
+    fit = fitting.fit
 
     def axes(self) -> tuple[str, ...]:
         """Layout fields that plugins add."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -145,12 +144,10 @@ def test_odd_layer_lists_are_refused(key: str, value: Any) -> None:
         suanli.model(CONFIGS[3] | {key: value})
 
 
-def test_the_deepest_stack_is_quick() -> None:
-    """The deepest stack a configuration may state is a model, and an estimate, within the two seconds of a hang."""
-    began = time.perf_counter()
-    model = suanli.model(CONFIGS[3] | {"num_hidden_layers": 2_000})
+def test_the_deepest_stack_is_a_model() -> None:
+    """The deepest stack a configuration may state is a model of as few kinds of layer as any other."""
+    model = suanli.model(CONFIGS[3] | {"num_hidden_layers": 2_000, "decoder_sparse_step": 3})
     assert len(model.kinds) == 4
-    assert time.perf_counter() - began < 2.0
 
 
 RULES = [

@@ -31,6 +31,7 @@ KINDS = {
     "parallelism": {"ulysses"},
     "schedule": {"acme-third"},
     "rule": {"acme-chips"},
+    "price": {"acme-cloud"},
     "stage": {"acme-carbon", "acme-run"},
 }
 TRAIN: dict[str, Any] = {
@@ -88,6 +89,14 @@ def test_everything_is_in_the_catalog(workspace: suanli.Workspace) -> None:
         assert theirs == names, kind
     assert catalog.plugins.failed == ()
     assert catalog.plugins.faults == []
+
+
+def test_its_price_is_in_its_currency(workspace: suanli.Workspace) -> None:
+    """Eight of them cost eight times Acme's price of an hour, in euros, and the report names the price list."""
+    report = workspace.estimate(SERVE)
+    assert report.serving is not None
+    assert (report.serving.cost_per_hour, report.serving.currency) == (8 * 3.5, "EUR")
+    assert "Acme Cloud price list" in report.basis["serving.cost_per_hour"].source
 
 
 def test_training_uses_every_part(workspace: suanli.Workspace) -> None:

@@ -29,7 +29,7 @@ def test_every_kind_is_there_by_name(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["accelerator", "system", "model", "kernel model", "collective model", "recipe", "rule"]
+    "kind", ["accelerator", "system", "model", "kernel model", "collective model", "recipe", "rule", "price"]
 )
 def test_every_entry_names_its_source(kind: str) -> None:
     """What is stated is stated somewhere."""
@@ -153,7 +153,9 @@ def test_workspaces_do_not_share() -> None:
     assert "fp6" in with_it.catalog().names("precision")
     assert "fp6" not in without.catalog().names("precision")
     assert "fp6" not in suanli.catalog().names("precision")
-    small = attrs.evolve(suanli.accelerator("a100"), id="tiny", aliases=(), memory_bytes=2**30)
+    small = attrs.evolve(
+        suanli.accelerator("a100"), id="tiny", aliases=(), memory_bytes=2**30, usable_memory_bytes=None
+    )
     node = attrs.evolve(suanli.system("dgx-a100"), id="tiny-node", aliases=(), accelerator="tiny")
     tiny = Workspace(plugins=[*installed_plugins(), make_plugin("tiny", accelerators=[small], systems=[node])])
     scenario = SERVE | {"system": {"name": "tiny-node", "accelerators": 1}}
@@ -175,3 +177,12 @@ def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     """A path that is no folder is an error when the catalog is asked, with what names it."""
     with pytest.raises(suanli.CatalogError, match=r"nowhere.*SUANLI_PATH"):
         Workspace(paths=[tmp_path / "nowhere"]).accelerator("a100")
+
+
+def test_a_faulty_file_is_told_each_time(tmp_path: Path) -> None:
+    """A catalog that could not be read does not pass for one without the file when it is asked again."""
+    (tmp_path / "acme.toml").write_text("[[accelerator]]\nid = 'acme-one'\n")
+    catalog = suanli.Workspace(paths=[tmp_path]).catalog()
+    for _ in range(2):
+        with pytest.raises(suanli.SuanliError, match="acme-one"):
+            catalog.entries("accelerator")

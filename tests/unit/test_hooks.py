@@ -16,6 +16,7 @@ from suanli import (
     ModelPreset,
     NumberFormat,
     ParallelismRule,
+    Price,
     Problem,
     Profile,
     Recipe,
@@ -67,8 +68,8 @@ def test_hook_suanli_precisions() -> None:
 
 def test_hook_suanli_optimizers() -> None:
     """An optimizer's states are counted."""
-    lion = ElementwiseOptimizer(name="lion", tensors=("momentum",), flops_per_parameter=5.0)
-    report = beside_ours(optimizers=[lion]).estimate(TRAIN | {"optimizer": {"name": "lion"}})
+    mine = ElementwiseOptimizer(name="mine", tensors=("momentum",), flops_per_parameter=5.0)
+    report = beside_ours(optimizers=[mine]).estimate(TRAIN | {"optimizer": {"name": "mine"}})
     assert report.memory.per_accelerator.optimizer_bytes == report.parameters.total * 8
 
 
@@ -202,6 +203,17 @@ def test_hook_suanli_stages() -> None:
     freed = attrs.evolve(run, name="free", replaces="training-run", run=lambda *_: dict.fromkeys(run.gives))
     workspace = beside_ours(stages=[freed])
     assert workspace.estimate(TRAIN | {"workload": TRAIN["workload"] | {"tokens": "1M"}}).run.duration_s is None  # type: ignore[union-attr]
+
+
+def test_hook_suanli_prices() -> None:
+    """A plugin's prices stand beside ours, and an estimate assumes the median of them all."""
+    one = Price(name="acme-a100", accelerator="a100", seller="Acme", price_per_hour=2.0, date="2026", source="Acme")
+    two = attrs.evolve(one, name="acme-a100-2", price_per_hour=2.1)
+    workspace = beside_ours(prices=[one, two])
+    ours = [e.value for e in suanli.catalog().entries("price")]
+    known = sorted(p.price_per_hour for p in ours if p.accelerator == "a100-sxm4-80" and p.current)
+    known = sorted([*known, 2.0, 2.1])
+    assert workspace.estimate(TRAIN).scenario["assumptions"]["price_per_hour"] == known[(len(known) - 1) // 2]
 
 
 @formula(unit="bytes", source="Acme")

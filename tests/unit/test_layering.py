@@ -20,6 +20,7 @@ PLUGINS = {
     "suanli_optimizers",
     "suanli_parallel",
     "suanli_precisions",
+    "suanli_prices",
     "suanli_serving",
     "suanli_training",
 }

@@ -264,3 +264,24 @@ def test_a_module_is_its_plugin_s_name() -> None:
     module = ModuleType("twice")
     found = loader.load([module, module])
     assert [p.error != "" for p in found.providers].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind", "named"),
+    [
+        ("efficiency", "accelerator", "a100-sxm4-81"),
+        ("fabric_efficiency", "system", "dgx-a101"),
+    ],
+)
+def test_a_calibration_of_what_nobody_provides_is_told(tmp_path: Path, entry: str, kind: str, named: str) -> None:
+    """Figures fitted to an unknown accelerator or system would never be used: the nearest name is offered."""
+    figures = 'kernel = "gemm"\nprecision = "bf16"\ncompute_ratio = 0.8\n' if kind == "accelerator" else ""
+    figures += 'fabric = "switch"\n' if kind == "system" else ""
+    text = f'[[{entry}]]\n{kind} = "{named}"\n{figures}bandwidth_ratio = 0.8\nsource = "Acme"\n'
+    (tmp_path / "calibration.toml").write_text(text, encoding="utf-8")
+    catalog = Workspace(paths=[tmp_path]).catalog()
+    catalog.entries("kernel model" if kind == "accelerator" else "collective model")
+    said = [f for f in catalog.plugins.faults if named in f]
+    assert len(said) == 1
+    assert "did you mean" in said[0]
+    assert str(tmp_path) in said[0]

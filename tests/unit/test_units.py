@@ -7,7 +7,6 @@ import math
 import pickle
 import subprocess
 import sys
-import time
 from decimal import Decimal
 from fractions import Fraction
 
@@ -199,11 +198,9 @@ def test_what_is_unclear_is_refused_with_a_hint(text: str, dimension: str, hint:
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_anything_else_is_refused_quickly(value: object) -> None:
-    """Whatever comes in, the answer is a short QuantityError, at once."""
-    begin = time.perf_counter()
+    """Whatever comes in, the answer is a short QuantityError."""
     with pytest.raises(QuantityError) as caught:
         parse(value, "bytes")  # type: ignore[arg-type]
-    assert time.perf_counter() - begin < 0.1
     assert len(str(caught.value)) < 400
     str(caught.value).encode("utf-8")
 

@@ -15,6 +15,7 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("tokens_per_s", "count", "tokens/s"),
     ("samples_per_s", "count", "samples/s"),
     ("requests_per_s", "count", "requests/s"),
+    ("gb_s", "count", "GB/s"),
     ("accelerator_hours", "count", "h"),
     ("flops", "flop", "FLOP"),
     ("bytes", "bytes", "B"),
@@ -24,7 +25,7 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("_hz", "hz", "Hz"),
     ("_s", "s", "s"),
 )
-SPOKEN = {"tokens/s", "samples/s", "requests/s", "h"}
+SPOKEN = {"GB/s", "tokens/s", "samples/s", "requests/s", "h"}
 
 
 def measure_of(name: str) -> tuple[str, str]:
@@ -34,6 +35,11 @@ def measure_of(name: str) -> tuple[str, str]:
         if plain == end.lstrip("_") or plain.endswith(end if end.startswith("_") else f"_{end}"):
             return dimension, unit
     return "count", ""
+
+
+def is_money(name: str) -> bool:
+    """Whether the figure or formula input of a name is an amount of money."""
+    return not {"cost", "price"}.isdisjoint(name.rpartition(".")[2].split("_"))
 
 
 def amount(name: str, value: Any, unit: str = "") -> str:
@@ -50,8 +56,10 @@ def amount(name: str, value: Any, unit: str = "") -> str:
         return "yes" if value else "no"
     if isinstance(value, str):
         return value
-    if name.endswith("cost") or unit == "currency":
+    if unit == "currency" or (not unit and is_money(name)):
         return units.format(value, "currency")
+    if name.endswith("memory_bytes") and not value % units.GIB:
+        return f"{value // units.GIB:,.0f} GiB"  # as labels mean it: an "80 GB" part has 80 GiB
     dimension, spoken = measure_of(unit or name)
     try:
         text = units.format(value, dimension)
@@ -60,6 +68,12 @@ def amount(name: str, value: Any, unit: str = "") -> str:
     if spoken in SPOKEN:
         return f"{text} {spoken}"
     return f"{text} {unit}" if unit and dimension == "count" else text
+
+
+def rate(precision: str, flops_per_s: float) -> str:
+    """A peak rate for people: integers count operations; 0 is a path the hardware lacks."""
+    text = amount("_flops_per_s", flops_per_s)
+    return "none" if flops_per_s == 0.0 else text.replace("FLOP", "OP") if precision.startswith("int") else text
 
 
 def share(part: float, whole: float) -> str:

@@ -74,31 +74,19 @@ def from_options(parameters: Mapping[str, Any], kinds: Sequence[str]) -> tuple[S
     Raises:
         ScenarioError: Naming every fault.
     """
-    data: dict[str, dict[str, Any]] = {}
-    names: Told = {}
-    flags = option_names(tuple(kinds))
-    for path, value in given(parameters, kinds).items():
-        _put(data, path, value)
-        names[path] = flags[path]
     faults: list[str] = []
-    model, on, count = parameters.get("model"), parameters.get("on"), parameters.get("accelerators")
-    if model is not None:
-        way = "config" if is_path(model) else "name"
-        _put(data, f"model.{way}", model)
-        names[f"model.{way}"] = "MODEL"
+    on, count = parameters.get("on"), parameters.get("accelerators")
+    system: dict[str, Any] = {}
     if on is not None:
         try:
             way, found = place(on)
         except ScenarioError as exc:
             faults += exc.errors
             way, found = "name", on
-        _put(data, f"system.{way}", found)
-        names |= {"system.name": "--on", "system.accelerator": "--on"}
+        system[way] = found
     if count is not None:
-        _put(data, "system.accelerators", count)
-        names["system.accelerators"] = "-n"
-    _put(data, "workload.kind", parameters.get("kind") or _implied(data, kinds))
-    names |= change(data, parameters.get("changes", ()))
+        system["accelerators"] = count
+    data, names = sections_from(parameters, kinds, {"system": system} if system else {})
     if all(data.get("model", {}).get(way) is None for way in EXACTLY_ONE["model"]):
         faults.append("MODEL: required: a name (see `suanli list models`) or the path of a config.json")
     if all(data.get("system", {}).get(way) is None for way in EXACTLY_ONE["system"]):
@@ -107,6 +95,30 @@ def from_options(parameters: Mapping[str, Any], kinds: Sequence[str]) -> tuple[S
         if faults:
             raise ScenarioError([*faults, *_other_faults(data)])
         return suanli.scenario(data), names
+
+
+def sections_from(
+    parameters: Mapping[str, Any], kinds: Sequence[str], data: dict[str, dict[str, Any]]
+) -> tuple[dict[str, dict[str, Any]], Told]:
+    """The sections that a command's MODEL, options and ``--set`` give, and how to tell of their fields.
+
+    Args:
+        parameters: Of the command.
+        kinds: Of workload that the command is for, the default first.
+        data: Sections known already.
+    """
+    names: Told = {"system.name": "--on", "system.accelerator": "--on", "system.accelerators": "-n"}
+    flags = option_names(tuple(kinds))
+    for path, value in given(parameters, kinds).items():
+        _put(data, path, value)
+        names[path] = flags[path]
+    model = parameters.get("model")
+    if model is not None:
+        way = "config" if is_path(model) else "name"
+        _put(data, f"model.{way}", model)
+        names[f"model.{way}"] = "MODEL"
+    _put(data, "workload.kind", parameters.get("kind") or _implied(data, kinds))
+    return data, names | change(data, parameters.get("changes", ()))
 
 
 def _implied(data: Mapping[str, Any], kinds: Sequence[str]) -> str:

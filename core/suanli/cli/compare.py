@@ -13,7 +13,7 @@ from suanli.cli.blocks import Block, Rows, Table, Text
 from suanli.cli.command import Command, Option, names_of
 from suanli.cli.compare_view import device_blocks, device_facts
 from suanli.cli.failures import ANSWERED, DOES_NOT_FIT
-from suanli.cli.render import write
+from suanli.cli.render import width, write
 from suanli.cli.report_view import amount_of, figures, unit_of
 from suanli.errors import InvalidInputError, SuanliError, UnknownNameError
 from suanli.report import Report
@@ -31,6 +31,9 @@ HEADLINES = (
     "serving.requests_per_s",
     "serving.max_concurrency",
     "serving.bound",
+    "serving.cost_per_hour",
+    "serving.cost_per_million_output_tokens",
+    "serving.energy_per_output_token_j",
     "run.duration_s",
     "run.accelerator_hours",
     "run.energy_j",
@@ -38,13 +41,13 @@ HEADLINES = (
 )
 
 
-def compare(names: tuple[str, ...], sources: bool, changes: tuple[str, ...], format: str) -> int:
+def compare(names: tuple[str, ...], sources: bool, sparse: bool, changes: tuple[str, ...], format: str) -> int:
     """Write accelerators, or the reports of scenario files, side by side."""
     files = [n for n in names if _is_file(n)]
     if not files:
         if changes:
             raise click.UsageError("--set: changes scenario files; accelerators have none")
-        return _devices(names, sources, format)
+        return _devices(names, sources, sparse, format)
     if len(files) < len(names):
         other = next(n for n in names if n not in files)
         raise click.UsageError(f"compare scenario files, or accelerators, not both: {other!r} is no scenario file")
@@ -58,7 +61,7 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _devices(names: tuple[str, ...], sources: bool, format: str) -> int:
+def _devices(names: tuple[str, ...], sources: bool, sparse: bool, format: str) -> int:
     facts, faults = [], []
     catalog = suanli.catalog()
     for name in names:
@@ -68,11 +71,12 @@ def _devices(names: tuple[str, ...], sources: bool, format: str) -> int:
             faults.append(str(exc))
     if faults:
         raise InvalidInputError(faults)
+    room = None if format == "markdown" else width()
     write(
         format,
         data=lambda: [f.data for f in facts],
         rows=lambda: [f.row() for f in facts],
-        blocks=lambda: device_blocks(facts, sources),
+        blocks=lambda: device_blocks(facts, sources=sources, sparse=sparse, room=room),
     )
     return ANSWERED
 
@@ -144,16 +148,18 @@ command = Command(
         click.Argument(
             ["names"], nargs=-1, required=True, metavar="NAME...", shell_complete=names_of(["accelerator", "system"])
         ),
-        Option(["--sources"], is_flag=True, help="Say where each figure is stated."),
+        Option(["--sources"], is_flag=True, help="Say where each group of figures is stated."),
+        Option(["--sparse"], is_flag=True, help="Show peaks with structured sparsity too."),
         SET,
     ],
-    help="""Accelerators side by side: peaks, memory, links, power. Or the reports of scenario files.
+    help="""Accelerators side by side: peaks, memory, links, power, price. Or the reports of scenario files.
 
     NAME is an accelerator, a system (its accelerator and its network), or a scenario file.
     Exit status 1 when no scenario fits.
     """,
     examples=(
         "suanli compare a100 h100 910b",
+        "suanli compare h100 b200 --sparse",
         "suanli compare dgx-h100 atlas-800t-a2 --sources",
         "suanli compare before.toml after.toml",
         "suanli compare a100 h100 --format csv",

@@ -16,6 +16,8 @@ from suanli.cli.failures import FAULT, block_of, status_of
 COMMANDS: dict[str, str] = {
     "train": "How fast a model trains, in how much memory, at what cost.",
     "serve": "How fast a model answers requests, and how many at a time.",
+    "fit": "Which precisions fit, how long a context, how large a batch, on how many cards.",
+    "plan": "From a target to accelerators: a total rate, a training run, a service.",
     "run": "The report of a scenario file.",
     "search": "The best layouts for a scenario, ranked.",
     "explain": "How a figure came about, down to its sources.",
@@ -26,14 +28,13 @@ COMMANDS: dict[str, str] = {
     "bench": "Measure kernels and exchanges on this machine's device.",
     "list": "What is installed: accelerators, systems, models ...",
     "plugins": "Who provides it, and what failed to load.",
+    "new-plugin": "The skeleton of a plugin that adds an accelerator.",
     "schema": "The JSON Schema of scenario and report.",
     "completion": "A script that completes commands and names in your shell.",
 }
-"""Every command and its line of help; the module of the same name has the rest."""
+"""Every command and its line of help; the module of the same name, - written _, has the rest."""
 
 LATER = {
-    "fit": "it will say what fits an accelerator; until then see `suanli search --help`",
-    "plan": "it will plan backwards from a target; until then see `suanli search --help`",
     "calibrate": "it will fit a device's models to measurements",
 }
 """Commands the documented interface names and this version does not have, and what each will do."""
@@ -57,7 +58,7 @@ class Commands(click.Group):
         """The command of a name, its module imported."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(f"suanli.cli.{cmd_name}").command
+        found: click.Command = import_module(f"suanli.cli.{cmd_name.replace('-', '_')}").command
         return found
 
     def resolve_command(

@@ -62,7 +62,16 @@ def _value(form: str, value: Any) -> str:
     return str(value) if isinstance(value, str) else amount(dimension, value)
 
 
-NO_FIGURES = (".fits", ".stages", ".convention", ".currency", ".peak_precision", ".peak_flops_per_s", ".bound")
+NO_FIGURES = (
+    ".fits",
+    ".stages",
+    ".convention",
+    ".currency",
+    ".peak_precision",
+    ".peak_flops_per_s",
+    ".bound",
+    ".cost_per_hour",
+)
 """Ends of keys that have a basis and no error of their own."""
 MOST_NAMES = 4
 """Figures of a section that are named one by one where the section rests on several things."""

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from suanli import units
-from suanli.cli.amounts import amount, measure_of, share
+from suanli.cli.amounts import amount, is_money, measure_of, share
 from suanli.cli.blocks import Block, Rows, Table, Text
 from suanli.cli.report_notes import basis, problems, settings
 from suanli.report import SECTIONS, MemoryParts, Report
@@ -81,6 +81,15 @@ def _answering(report: Report) -> Iterator[tuple[str, list[str]]]:
     rates = [f"{amount('count', s.output_tokens_per_s)} output tokens/s{_range(report, key)}"]
     rates += [amount("requests_per_s", s.requests_per_s)] if s.requests_per_s is not None else []
     yield "all engines together:", [*rates, *([f"bound by {s.bound}"] if s.bound else [])]
+    key = "serving.cost_per_million_output_tokens"
+    cost = []
+    if s.cost_per_hour is not None:
+        cost.append(f"{amount_of(report, 'serving.cost_per_hour', s.cost_per_hour)} an hour")
+    if s.cost_per_million_output_tokens is not None:
+        each = amount_of(report, key, s.cost_per_million_output_tokens)
+        cost.append(f"{each} a million output tokens{_range(report, key)}")
+    drawn = s.energy_per_output_token_j
+    yield "cost and energy:     ", [*cost, *([f"{amount('_j', drawn)} a token"] if drawn is not None else [])]
 
 
 def _range(report: Report, key: str) -> str:
@@ -234,8 +243,9 @@ def figures(report: Report) -> Iterator[tuple[str, Any]]:
 
 def unit_of(report: Report, key: str) -> str:
     """The unit of a figure's bare number."""
-    if key == "run.cost" and report.run is not None:
-        return report.run.currency or ""
+    if is_money(key):
+        part = report.run if key.startswith("run.") else report.serving
+        return (part.currency if part is not None else None) or ""
     return measure_of(key)[1]
 
 
@@ -260,6 +270,6 @@ def rows(report: Report) -> Rows:
 
 def amount_of(report: Report, key: str, value: Any) -> str:
     """A figure of a report for people."""
-    if key == "run.cost" and value is not None:
+    if is_money(key) and value is not None:
         return f"{units.format(value, 'currency')} {unit_of(report, key)}"
     return amount(key, value)

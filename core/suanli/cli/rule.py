@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -16,7 +16,8 @@ from suanli.cli.blocks import Block, Table, Text
 from suanli.cli.command import Command, names_of
 from suanli.cli.render import write
 from suanli.errors import InvalidInputError
-from suanli.rule_inputs import LOOKED_UP, SUBJECTS, subjects_of
+from suanli.rule_inputs import SUBJECTS, subjects_of
+from suanli.rule_kinds import choices, is_list
 from suanli.rulebook import Answer, Rule, UsualError
 
 
@@ -60,8 +61,9 @@ def _value(key: str, text: str, kind: str) -> Any:
         if truth is None:
             raise units.QuantityError(f"expected true or false, got {text!r}")
         return truth
-    one: Callable[[str], Any] = str if "str" in kind or (key in SUBJECTS and not kind) else lambda t: _number(key, t)
-    several = "tuple" in kind or ("," in text and one is not str)
+    names = any(isinstance(c, str) for c in choices(kind)) or "str" in kind or (key in SUBJECTS and not kind)
+    one: Callable[[str], Any] = str if names else lambda t: _number(key, t)
+    several = is_list(kind) or ("," in text and (not names or key not in SUBJECTS))
     return [one(t.strip()) for t in text.split(",")] if several else one(text)
 
 
@@ -102,15 +104,15 @@ def _listing(found: list[dict[str, Any]]) -> list[Block]:
 
 
 def _description(asked: Rule) -> list[Block]:
-    about = _about(asked)
-    inputs = ", ".join(k if v is None else f"{k} ({_shown(k, v)})" for k, v in about["inputs"].items())
-    told = [k for k in about["inputs"] if k in LOOKED_UP]
+    inputs = ", ".join(_input(k, p) for k, p in asked.parameters.items())
+    told = list(asked.readable)
     doc = inspect.getdoc(asked.function) or ""
     rows = [
         ("formula", asked.formula),
         ("gives", asked.unit),
+        ("by default", "" if _required(asked) else _shown(asked.name, asked().value, asked.unit)),
         ("inputs", inputs),
-        ("can be read", f"{', '.join(told)}: from {_subjects(told)}" if told else ""),
+        ("can be read", f"{', '.join(told)}: from {_subjects(asked.readable.values())}" if told else ""),
         ("holds for", asked.valid_for),
         ("compared with", asked.exact_by),
         ("usual error", _usual(asked.usual_error)),
@@ -120,8 +122,23 @@ def _description(asked: Rule) -> list[Block]:
     return [Text(text=title, style="headline"), Table(columns=("", ""), rows=tuple(r for r in rows if r[1]))]
 
 
-def _subjects(names: list[str]) -> str:
-    subjects = [s for s in SUBJECTS if s in subjects_of(names)]
+def _required(asked: Rule) -> bool:
+    """Whether the rule has an input without a default, or reads what it says from what it is asked with."""
+    parameters = inspect.signature(asked.function).parameters.values()
+    return any(p.default is inspect.Parameter.empty for p in parameters)
+
+
+def _input(key: str, parameter: inspect.Parameter) -> str:
+    """An input with the values it takes, where they are few, and its default."""
+    said = " | ".join(map(str, choices(parameter.annotation)))
+    default = "" if parameter.default is inspect.Parameter.empty else _shown(key, parameter.default)
+    inside = ", default ".join(t for t in (said, default) if t) if said else default
+    return f"{key} ({inside})" if inside else key
+
+
+def _subjects(names: Iterable[str]) -> str:
+    known = subjects_of(names)
+    subjects = [s for s in SUBJECTS if s in known]
     return ", ".join(f"{s}=" for s in subjects)
 
 
@@ -134,7 +151,9 @@ def _usual(error: UsualError | None) -> str:
 def _shown(key: str, value: Any, unit: str | None = None) -> str:
     """A value as a person reads it, whatever it is made of."""
     if isinstance(value, (list, tuple)):
-        return ", ".join(_shown(key, v, unit) for v in value)
+        units_of = unit.split(", ") if unit else []
+        each = units_of if len(units_of) == len(value) else [unit] * len(value)
+        return ", ".join(_shown(key, v, u) for v, u in zip(value, each, strict=True))
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_shown(k, v)}" for k, v in value.items())
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -146,7 +165,8 @@ def _answer(answer: Answer) -> list[Block]:
     given = ", ".join(f"{k} {_shown(k, v)}" for k, v in answer.inputs.items() if k not in answer.looked_up)
     read: dict[str, list[str]] = {}
     for key, whose in answer.looked_up.items():
-        read.setdefault(whose, []).append(f"{key} {_shown(key, answer.inputs[key])}")
+        secret = answer.inputs[key] is None
+        read.setdefault(whose, []).append(f"{key} {'confidential' if secret else _shown(key, answer.inputs[key])}")
     rows = [("formula", answer.formula), ("with", given)]
     rows += [(f"of {whose}", ", ".join(found)) for whose, found in read.items()]
     if answer.exact is not None:

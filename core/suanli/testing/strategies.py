@@ -26,6 +26,7 @@ SYSTEMS = ("dgx-a100", "dgx-h100", "atlas-800t-a2")
 
 TRAINING_RECIPES = ("bf16-mixed", "fp16-mixed", "fp16-mixed-main-gradients", "bf16-no-master", "fp32", "fp8-mixed")
 SERVING_RECIPES = ("bf16", "fp16", "fp8", "int8", "int4", "nf4")
+OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "adamw-8bit", "adafactor", "muon")
 SCHEDULES = ("gpipe", "1f1b", "interleaved")
 
 _HEADS = (1, 2, 4, 6, 8, 12)
@@ -246,7 +247,7 @@ def training_scenarios(
         },
         "layout": {k: v for k, v in fields.items() if k not in ("attention_data", "replicas")},
         "precision": {"recipe": draw(st.sampled_from(TRAINING_RECIPES))},
-        "optimizer": {"name": draw(st.sampled_from(("sgd", "momentum", "adam", "adamw")))},
+        "optimizer": {"name": draw(st.sampled_from(OPTIMIZERS))},
         "implementation": {
             "profile": draw(st.sampled_from(("megatron", "fused"))),
             "attention": draw(st.sampled_from(("flash", "eager"))),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from suanli import Rule, hookimpl
-from suanli_handbook.rules import RULES
 
 
 @hookimpl
 def suanli_rules() -> Iterable[Rule]:
-    """FLOPs, times, weights, cache, parameters, training state, activations."""
+    """Counts, training, memory, serving, cache, capacity, hardware; read when rules are first asked for."""
+    from suanli_handbook.rules import RULES
+
     return RULES

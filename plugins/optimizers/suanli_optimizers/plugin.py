@@ -1,24 +1,28 @@
-"""What this plugin gives: SGD, momentum, Adam, AdamW."""
+"""What this plugin gives: optimizers as PyTorch, transformers and bitsandbytes implement them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from suanli import ElementwiseOptimizer, OptimizerRule, hookimpl
-
-ADAM = ("exp_avg", "exp_avg_sq")
+from suanli import Case, NumberFormat, OptimizerRule, Problem, hookimpl
+from suanli_optimizers import blockwise, elementwise, factored, orthogonal
+from suanli_optimizers.checks import checks
 
 
 @hookimpl
 def suanli_optimizers() -> Iterable[OptimizerRule]:
-    """Rules whose states have the shape of the parameter; FLOPs counted from the update as published."""
-    yield ElementwiseOptimizer(name="sgd", flops_per_parameter=2.0, source="Robbins & Monro 1951")
-    yield ElementwiseOptimizer(
-        name="momentum", aliases=("sgd-momentum",), tensors=("momentum",), flops_per_parameter=4.0, source="Polyak 1964"
-    )
-    yield ElementwiseOptimizer(
-        name="adam", tensors=ADAM, flops_per_parameter=12.0, source="Kingma & Ba 2015, algorithm 1"
-    )
-    yield ElementwiseOptimizer(
-        name="adamw", tensors=ADAM, flops_per_parameter=14.0, source="Loshchilov & Hutter 2019, algorithm 2"
-    )
+    """Elementwise, factored, quantized and orthogonalized updates."""
+    for module in (elementwise, factored, blockwise, orthogonal):
+        yield from module.rules()
+
+
+@hookimpl
+def suanli_precisions() -> Iterable[NumberFormat]:
+    """The format of 8-bit states."""
+    yield blockwise.CODED
+
+
+@hookimpl
+def suanli_check(scenario: Case) -> Iterable[Problem]:
+    """What is not counted of paged states and of divided matrices."""
+    return checks(scenario)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from suanli import Case, Number, formula, maximum, where
+from suanli.costs import SECONDS_PER_HOUR, cost_of, energy_of, no_cost, no_energy
 from suanli_serving.cache import engine_batch, pass_batch
 
 STEADY = "steady state of continuous batching: a request leaves, another joins (Yu et al. 2022, Orca)"
@@ -36,6 +37,18 @@ def output_tokens_per_s(*, requests: Number, output: float, latency_s: Number) -
     return requests * output / latency_s
 
 
+@formula(unit="currency", source="definition")
+def cost_per_million_tokens(*, cost_per_hour: Number, tokens_per_s: Number) -> Number:
+    """Price of a million tokens, when so many are generated in every second that is paid for."""
+    return cost_per_hour / SECONDS_PER_HOUR / tokens_per_s * 1e6
+
+
+@formula(unit="j", source="definition: rated power throughout, an upper bound on what is drawn")
+def energy_per_token_j(*, energy_per_s: Number, tokens_per_s: Number) -> Number:
+    """Joules a token that is generated takes."""
+    return energy_per_s / tokens_per_s
+
+
 def serving(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Latency and throughput of every engine: of a batch that stays, or of requests that come and go."""
     ttft = given["time.prefill_s"]
@@ -62,6 +75,30 @@ def serving(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]
         "serving.batch": running,
         "throughput.tokens_per_s": rate * (case.prompt + case.output) / float(case.output),
     }
+
+
+def price(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What all engines cost in an hour, busy or not; None with a note where no price is known."""
+    hourly = cost_of(case, SECONDS_PER_HOUR)
+    if hourly is None:
+        case.problems.append(no_cost(case, "serving.cost_per_hour"))
+    return {"serving.cost_per_hour": hourly, "serving.currency": case.currency}
+
+
+def cost(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a token costs and draws at this rate; None with a note where price or power is not known."""
+    rate, hourly, drawn = given["serving.output_tokens_per_s"], given["serving.cost_per_hour"], energy_of(case, 1.0)
+    found = dict.fromkeys(("serving.cost_per_million_output_tokens", "serving.energy_per_output_token_j"))
+    if hourly is None:
+        case.problems.append(no_cost(case, "serving.cost_per_million_output_tokens"))
+    else:
+        each = cost_per_million_tokens(cost_per_hour=hourly, tokens_per_s=rate)
+        found["serving.cost_per_million_output_tokens"] = each
+    if drawn is None:
+        case.problems.append(no_energy(case, "serving.energy_per_output_token_j"))
+    else:
+        found["serving.energy_per_output_token_j"] = energy_per_token_j(energy_per_s=drawn, tokens_per_s=rate)
+    return found
 
 
 def bound(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from suanli import Profile, Stage
 from suanli_serving import accuracy
 from suanli_serving.cache import memory
-from suanli_serving.figures import STATIC, STEADY, bound, serving
+from suanli_serving.figures import STATIC, STEADY, bound, cost, price, serving
 from suanli_serving.passes import decode, prefill
 
 KINDS = ("serve",)
@@ -87,6 +87,25 @@ STAGES = (
         bands=(("serving.ttft_s", accuracy.TTFT), ("serving.tpot_s", accuracy.TPOT)),
     ),
     Stage(
+        name="serving-price",
+        workloads=KINDS,
+        gives=("serving.cost_per_hour", "serving.currency"),
+        run=price,
+        detail=True,
+        source="definition: the price of an hour of every accelerator, or its electricity, or both",
+    ),
+    Stage(
+        name="serving-cost",
+        workloads=KINDS,
+        needs=("serving.output_tokens_per_s", "serving.cost_per_hour"),
+        gives=("serving.cost_per_million_output_tokens", "serving.energy_per_output_token_j"),
+        run=cost,
+        rung="calibrated",
+        detail=True,
+        source="definition",
+        band=accuracy.THROUGHPUT.inverse(),
+    ),
+    Stage(
         name="serving-bound",
         workloads=KINDS,
         needs=("_serve.decode", "_serve.running", "serving.max_concurrency"),
@@ -100,13 +119,32 @@ STAGES = (
 )
 
 PROFILES = (
-    Profile(name="vllm", kind="serving", memory_fraction=0.9, sequence_parallel=False, source="vllm-project/vllm"),
-    Profile(name="sglang", kind="serving", memory_fraction=0.88, sequence_parallel=False, source="sgl-project/sglang"),
+    Profile(
+        name="vllm",
+        kind="serving",
+        memory_fraction=0.9,
+        sequence_parallel=False,
+        custom_all_reduce=True,
+        source="vllm-project/vllm",
+    ),
+    Profile(
+        name="sglang",
+        kind="serving",
+        memory_fraction=0.88,
+        sequence_parallel=False,
+        custom_all_reduce=True,
+        dispatch_once=True,
+        dispatch_narrow=True,
+        source="sgl-project/sglang; its DeepEP dispatcher",
+    ),
     Profile(
         name="tensorrt-llm",
         kind="serving",
         memory_fraction=0.9,
         sequence_parallel=False,
+        custom_all_reduce=True,
+        dispatch_once=True,
+        dispatch_narrow=True,
         aliases=("trtllm",),
         source="NVIDIA/TensorRT-LLM",
     ),

@@ -1,4 +1,4 @@
-"""The blocks of the model on one rank: seconds, bytes and parameters of one micro batch."""
+"""The blocks of the model on one rank: seconds and bytes of one micro batch."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from suanli import Block, Case, Local, Number, formula, maximum, scaled, total
-from suanli.figures import (
-    block_kept_bytes,
-    core_forward_s,
-    pass_time,
-    weights,
-)
+from suanli.figures import block_kept_bytes, core_forward_s, pass_time
 
 
 class TrainedBlock(NamedTuple):
@@ -100,9 +95,3 @@ def _block(case: Case, layout: Any, block: Block, at: Local, recompute: str) -> 
         kept_bytes=kept,
         remade_bytes=remade_bytes(whole_bytes=whole, kept_bytes=kept),
     )
-
-
-def block_weights(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of the embedding, of each kind of layer and of the head on one rank."""
-    at = case.local(layout, batch=1.0, sequence=1.0, kv_tokens=1.0)
-    return {"_train.weights": tuple(weights(case, block, at) for block, _ in case.model.parts)}

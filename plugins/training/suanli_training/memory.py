@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from suanli import Case, Number, StateShards, added, formula, maximum, minimum, scaled, total, where
-from suanli.figures import Weights, states_per_parameter
+from suanli.figures import Weights
 from suanli_training.blocks import TrainedBlock
 from suanli_training.placement import StageLoad, stage_loads
 
@@ -20,6 +20,19 @@ def state_bytes(
 ) -> Number:
     """Bytes of one kind of training state on a rank, its dense and its expert part each divided over its copies."""
     return (dense / dense_shards + expert / expert_shards) * bytes_each
+
+
+@formula(unit="bytes", source=ZERO)
+def optimizer_bytes(
+    *,
+    dense_bytes: Number,
+    expert_bytes: Number,
+    shared_bytes: float,
+    dense_shards: Number,
+    expert_shards: Number,
+) -> Number:
+    """Bytes the optimizer keeps on a rank: each part divided over its copies, what all parameters share whole."""
+    return dense_bytes / dense_shards + expert_bytes / expert_shards + shared_bytes
 
 
 @formula(unit="bytes", source="Korthikanti et al. 2022, eq. 2 and sec. 4.2.3")
@@ -77,14 +90,14 @@ class _States(NamedTuple):
     """What of the training state is the same on every pipeline stage."""
 
     gradient_bytes: float
-    update_bytes: float
     dense: StateShards
     expert: StateShards
     layer_bytes: Number
     micro_batches: Number
 
 
-def _states(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...], held: tuple[Weights, ...]) -> _States:
+def _states(case: Case, layout: Any, given: Mapping[str, Any]) -> _States:
+    held: tuple[Weights, ...] = given["_train.weights"]
     recipe, stored, data = case.recipe, case.stored, case.axes["data"]
     copies, _ = holders(case, layout, "dense")
     expert_copies, _ = holders(case, layout, "expert")
@@ -93,8 +106,6 @@ def _states(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...], held: tup
         largest = maximum(largest, weights.dense + weights.expert)
     return _States(
         gradient_bytes=sum_of(stored, recipe.gradients, recipe.main_gradients),
-        update_bytes=sum_of(stored, recipe.master_weights)
-        + states_per_parameter(case) * sum_of(stored, recipe.optimizer_states),
         dense=data.shards(zero=layout.zero, ranks=copies),
         expert=data.shards(zero=layout.zero, ranks=expert_copies),
         layer_bytes=largest * stored[recipe.weights],
@@ -103,14 +114,12 @@ def _states(case: Case, layout: Any, blocks: tuple[TrainedBlock, ...], held: tup
 
 
 def state_parts(
-    case: Case, layout: Any, held: tuple[Weights, ...], load: StageLoad, states: _States
+    case: Case, layout: Any, given: Mapping[str, Any], load: StageLoad, states: _States
 ) -> dict[str, Number]:
     """Bytes of weights, gradients and optimizer states of one pipeline stage, and of weights it does not hold."""
-    tied = where(layout.pipeline > 1.0, load.last * held[-1].tied, 0.0)
-    dense = total("dense_parameters", "parameters", per_layer(load, held, lambda w: w.dense, "parameters")) + tied
-    expert = total("expert_parameters", "parameters", per_layer(load, held, lambda w: w.expert, "parameters"))
-    kinds = {"weights": case.stored[case.recipe.weights]}
-    kinds |= {"gradients": states.gradient_bytes, "optimizer": states.update_bytes}
+    dense, expert = _held(case, layout, given["_train.weights"], load, "parameters")
+    dense_bytes, expert_bytes = _held(case, layout, given["_train.update_bytes"], load, "bytes")
+    kinds = {"weights": case.stored[case.recipe.weights], "gradients": states.gradient_bytes}
     found = {
         kind: state_bytes(
             dense=dense,
@@ -121,8 +130,24 @@ def state_parts(
         )
         for kind, size in kinds.items()
     }
+    found["optimizer"] = optimizer_bytes(
+        dense_bytes=dense_bytes,
+        expert_bytes=expert_bytes,
+        shared_bytes=given["_train.shared_bytes"],
+        dense_shards=states.dense.optimizer,
+        expert_shards=states.expert.optimizer,
+    )
     found["missing"] = (dense + expert) * kinds["weights"] - found["weights"]
     return found
+
+
+def _held(case: Case, layout: Any, of_parts: tuple[Weights, ...], load: StageLoad, unit: str) -> tuple[Number, Number]:
+    """What a stage holds of the dense and of the expert part; a tied head is a copy where it is not alone."""
+    dense = total(f"dense_{unit}", unit, per_layer(load, of_parts, lambda w: w.dense, unit))
+    dense = dense + where(layout.pipeline > 1.0, load.last * of_parts[-1].tied, 0.0)
+    if not case.has_experts:
+        return dense, 0.0
+    return dense, total(f"expert_{unit}", unit, per_layer(load, of_parts, lambda w: w.expert, unit))
 
 
 def stage_memory(
@@ -170,10 +195,9 @@ def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Memory of the pipeline stage that needs the most."""
     blocks: tuple[TrainedBlock, ...] = given["_train.blocks"]
     worst: dict[str, Number] = {}
-    held = given["_train.weights"]
-    states = _states(case, layout, blocks, held)
+    states = _states(case, layout, given)
     for load in given["_train.stages"]:
-        parts = stage_memory(case, layout, blocks, load, states, state_parts(case, layout, held, load, states))
+        parts = stage_memory(case, layout, blocks, load, states, state_parts(case, layout, given, load, states))
         if not worst:
             worst = parts
             continue
@@ -190,13 +214,12 @@ def memory_by_stage(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[s
     loads = stage_loads(model.pattern, len(model.kinds), int(layout.pipeline), int(layout.virtual_stages))
     rows = []
     blocks = given["_train.blocks"]
-    held = given["_train.weights"]
-    states = _states(case, layout, blocks, held)
+    states = _states(case, layout, given)
     alike: dict[StageLoad, dict[str, Number]] = {}
     for load in loads:
         kind = load._replace(index=0.0)
         if kind not in alike:
-            alike[kind] = state_parts(case, layout, held, load, states)
+            alike[kind] = state_parts(case, layout, given, load, states)
         parts = stage_memory(case, layout, blocks, load, states, alike[kind])
         rows.append(tuple((f"{k}_bytes", float(v)) for k, v in parts.items()))
     return {"memory.stages": tuple(rows)}

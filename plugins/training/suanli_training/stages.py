@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from suanli import Profile, Stage
 from suanli_training import accuracy
-from suanli_training.blocks import block_weights, blocks
+from suanli_training.blocks import blocks
 from suanli_training.memory import PARTS, memory, memory_by_stage
 from suanli_training.placement import placement
-from suanli_training.state import state
+from suanli_training.state import block_state, state
 from suanli_training.step import AXES, NARAYANAN, step
 from suanli_training.throughput import PALM, flops, run, throughput
 
@@ -35,6 +35,7 @@ STATE_READS = (
     "zero",
     "schedule",
 )
+UPDATES = ("_train.update_bytes", "_train.shared_bytes")
 MEMORY = tuple(f"memory.{p}_bytes" for p in (*PARTS, "total"))
 TIME = tuple(f"time.{p}_s" for p in ("forward", "backward", "recompute", "bubble", "overhead", "step"))
 EXPOSED = ("time.exposed_communication_s", *(f"time.exposed_{a}_s" for a in (*AXES, "other")))
@@ -72,10 +73,11 @@ STAGES = (
     Stage(
         name="training-weights",
         workloads=KINDS,
-        gives=("_train.weights",),
+        gives=("_train.weights", "_train.work", *UPDATES),
         reads=("tensor", "context", "expert", "expert_tensor", "sequence_parallel"),
         divided=True,
-        run=block_weights,
+        run=block_state,
+        rung="calibrated",
         source="definition",
     ),
     Stage(
@@ -89,7 +91,7 @@ STAGES = (
     Stage(
         name="training-memory",
         workloads=KINDS,
-        needs=("_train.weights", "_train.blocks", "_train.stages"),
+        needs=("_train.weights", *UPDATES, "_train.blocks", "_train.stages"),
         gives=(*MEMORY, "memory.fits"),
         reads=STATE_READS,
         divided=True,
@@ -100,7 +102,7 @@ STAGES = (
     Stage(
         name="training-memory-by-stage",
         workloads=KINDS,
-        needs=("_train.weights", "_train.blocks"),
+        needs=("_train.weights", *UPDATES, "_train.blocks"),
         gives=("memory.stages",),
         reads=STATE_READS,
         divided=True,
@@ -112,7 +114,7 @@ STAGES = (
     Stage(
         name="training-state",
         workloads=KINDS,
-        needs=("_train.weights", "_train.stages"),
+        needs=("_train.weights", "_train.work", "_train.stages"),
         gives=("_train.state_exchanges", "time.optimizer_s"),
         reads=tuple(r for r in STATE_READS if r not in ("micro_batch", "schedule")),
         divided=True,
@@ -172,7 +174,8 @@ PROFILES = (
         kind="training",
         aliases=("megatron-lm", "mindspeed"),
         overhead_ratio=accuracy.MEGATRON_OVERHEAD,
-        source="NVIDIA/Megatron-LM",
+        dispatch_once=True,
+        source="NVIDIA/Megatron-LM; experts by its flex dispatcher, megatron/core/transformer/moe/README.md",
     ),
     Profile(name="fused", kind="training", fused=True, source="residuals and rotations folded into their neighbours"),
     Profile(
@@ -189,8 +192,8 @@ PROFILES = (
         kind="training",
         aliases=("hf",),
         passes=2.0,
+        unfused=True,
         sequence_parallel=False,
-        activations=False,
-        source="huggingface/transformers",
+        source="huggingface/transformers: plain modules, each elementary step a kernel that keeps its own inputs",
     ),
 )

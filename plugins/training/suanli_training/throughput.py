@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suanli import Case, Number, Problem, fact, formula
+from suanli import Case, Number, Problem, formula
+from suanli.costs import accelerator_hours, cost_of, energy_of, no_cost, no_energy
 
 PALM = "Chowdhery et al. 2022, PaLM, appendix B"
 CONVENTION = (
     "model FLOPs: matrix products of forward and backward (2 x forward), attention over the full sequence, "
     "no recompute (PaLM); hardware FLOPs add recompute"
 )
-JOULES_PER_KWH = 3.6e6
-SECONDS_PER_HOUR = 3600.0
 
 
 @formula(unit="flops", source=PALM)
@@ -38,24 +37,6 @@ def utilisation(*, flops: Number, step_s: Number, accelerators: Number, peak_flo
 def run_s(*, tokens: Number, sequences: Number, sequence: Number, step_s: Number) -> Number:
     """Seconds of a run of so many tokens, without restarts."""
     return tokens / (sequences * sequence) * step_s
-
-
-@formula(unit="j", source="definition: rated power throughout, an upper bound on what is drawn")
-def energy_j(*, power_w: Number, nodes: Number, duration_s: Number, pue: Number) -> Number:
-    """Joules at rated power of every node, the site's overhead included."""
-    return power_w * nodes * duration_s * pue
-
-
-@formula(unit="currency", source="definition")
-def rental_cost(*, accelerators: Number, duration_s: Number, price_per_hour: Number) -> Number:
-    """Price of all accelerators for the run."""
-    return accelerators * duration_s / SECONDS_PER_HOUR * price_per_hour
-
-
-@formula(unit="currency", source="definition")
-def electricity_cost(*, energy_j: Number, price_per_kwh: Number) -> Number:
-    """Price of the energy."""
-    return energy_j / JOULES_PER_KWH * price_per_kwh
 
 
 def flops(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,50 +89,26 @@ def run(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("run.duration_s", "run.accelerator_hours", "run.energy_j", "run.cost")
     found: dict[str, Any] = dict.fromkeys(keys) | {"run.currency": case.currency}
     if case.tokens is None:
+        said, hint = "is not known: the number of tokens to train on is not given", "give workload.tokens"
         for key in keys:
-            _absent(case, key, "no-tokens", "the number of tokens to train on is not given", "give workload.tokens")
+            note = Problem(code="no-tokens", severity="note", message=f"{key} {said}", hint=hint, figure=key)
+            case.problems.append(note)
         return found
-    system, count = case.system, float(case.system.accelerators)
     duration = run_s(
         tokens=float(case.tokens),
         sequences=float(case.global_batch),
         sequence=float(case.sequence),
         step_s=given["time.step_s"],
     )
-    found |= {"run.duration_s": duration, "run.accelerator_hours": count * duration / SECONDS_PER_HOUR}
-    energy = None
-    if system.power_per_node_w is None:
-        _absent(
-            case,
-            "run.energy_j",
-            "no-power",
-            f"nobody states the power of a {system.id} node",
-            "add power_per_node in a catalog file",
-        )
-    else:
-        power = fact(system.power_per_node_w, f"{system.id}.power_per_node", "w", system.source_of("power"))
-        nodes = count / float(system.accelerators_per_node)
-        energy = energy_j(power_w=power, nodes=nodes, duration_s=duration, pue=case.pue)
-    found["run.energy_j"] = energy
-    cost = None
-    if case.price_per_hour is not None:
-        cost = rental_cost(accelerators=count, duration_s=duration, price_per_hour=case.price_per_hour)
-    if case.electricity_price is not None and energy is not None:
-        power_cost = electricity_cost(energy_j=energy, price_per_kwh=case.electricity_price)
-        cost = power_cost if cost is None else cost + power_cost
+    energy, cost = energy_of(case, duration), cost_of(case, duration)
+    if energy is None:
+        case.problems.append(no_energy(case, "run.energy_j"))
     if cost is None:
-        _absent(
-            case,
-            "run.cost",
-            "no-price",
-            "no price is known",
-            "give assumptions.price_per_hour (--price-per-hour), or electricity_price",
-        )
-    found["run.cost"] = cost
-    return found
-
-
-def _absent(case: Case, figure: str, code: str, message: str, hint: str) -> None:
-    case.problems.append(
-        Problem(code=code, severity="note", message=f"{figure} is not known: {message}", hint=hint, figure=figure)
-    )
+        case.problems.append(no_cost(case, "run.cost"))
+    hours = accelerator_hours(accelerators=float(case.system.accelerators), duration_s=duration)
+    return found | {
+        "run.duration_s": duration,
+        "run.accelerator_hours": hours,
+        "run.energy_j": energy,
+        "run.cost": cost,
+    }

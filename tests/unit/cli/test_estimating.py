@@ -72,12 +72,54 @@ def test_the_table_is_plain_readable_text(run, args):
 
 
 def test_the_headline_of_training(run):
-    """The first lines answer: does it fit, how fast, how long."""
+    """The first lines answer: does it fit, how fast, how long, at what cost."""
     lines = run(*TRAIN, columns=120).stdout.splitlines()
     assert lines[0] == "pre-training llama-65b on 2048 accelerators of dgx-a100"
     assert re.fullmatch(r"fits: yes, [\d.]+ GB of 85\.9 GB on the worst rank", lines[1])
     assert re.fullmatch(rf"step: [\d.]+ s{BAND}, [\d.]+ [kM] tokens/s, MFU [\d.]+ %", lines[2])
-    assert re.fullmatch(rf"run:  [\d.]+ days{BAND}, [\d.]+ [kM] accelerator-hours, [\d.]+ [MG]Wh", lines[3])
+    assert re.fullmatch(
+        rf"run:  [\d.]+ days{BAND}, [\d.]+ [kM] accelerator-hours, [\d.]+ [MG]Wh, [\d.]+ M USD", lines[3]
+    )
+
+
+def test_the_headline_of_serving_has_its_cost(run):
+    """The last line of the headline says what an hour and a million tokens cost, and what a token draws."""
+    lines = run(*SERVE, columns=140).stdout.splitlines()
+    said = rf"cost and energy: +[\d.]+ USD an hour, [\d.]+ USD a million output tokens{BAND}, [\d.]+ J a token"
+    assert re.fullmatch(said, lines[5])
+    unpriced = run(*SERVE, "--currency", "EUR", columns=140).stdout.splitlines()
+    assert re.fullmatch(r"cost and energy: +[\d.]+ J a token", unpriced[5])
+
+
+@pytest.mark.parametrize("args", [TRAIN, SERVE])
+def test_assumptions_of_cost_are_options_and_echoed(run, args):
+    """Prices, currency and PUE work on the command line, are echoed as given, and are what the cost is made of."""
+    given = ("--price-per-hour", "2.5", "--electricity-price", "0.2", "--pue", "1.3", "--currency", "EUR")
+    found = json.loads(run(*args, *given, "--format", "json").stdout)
+    known = found["scenario"]["assumptions"]
+    assert (known["price_per_hour"], known["electricity_price"], known["pue"]) == (2.5, 0.2, 1.3)
+    assert known["currency"] == "EUR"
+    for field in ("price_per_hour", "electricity_price", "pue", "currency"):
+        assert found["origins"][f"assumptions.{field}"]["origin"] == "given"
+    if args is TRAIN:
+        electricity = found["run"]["energy_j"] / 3.6e6 * 0.2
+        assert found["run"]["cost"] == pytest.approx(found["run"]["accelerator_hours"] * 2.5 + electricity)
+    section = found["run" if args is TRAIN else "serving"]
+    assert section["currency"] == "EUR"
+    text = run(*args, *given, columns=140).stdout
+    assert " EUR" in text.partition("Scenario")[0]
+    shown = next(line for line in text.splitlines() if line.startswith("assumptions"))
+    for said in ("price per hour 2.50", "electricity price 0.2", "currency EUR", "pue 1.3", "given"):
+        assert said in shown
+
+
+def test_the_price_assumed_is_shown_with_its_source(run):
+    """The scenario table has the price with seller, date, document and how many offers there are."""
+    text = run(*TRAIN, "--format", "markdown").stdout
+    price = suanli.catalog().price("a100")
+    assert price is not None
+    for said in (f"price per hour {price.amount} ({price.seller}, on-demand", price.date, price.source, "offers"):
+        assert said in text
 
 
 def test_origins_are_marked(run):

@@ -78,7 +78,7 @@ def peaks_are_dense(subject: Subject) -> Faults:
         if 0.0 < rate <= rates.get(precision, 0.0):
             yield f"sparse_peak.{precision} is not above peak.{precision}; is `peak` with sparsity?"
     most = MOST_STEP if device.sparsity else MOST_STEP_WITHOUT_SPARSITY
-    for narrow, wide in (("fp8", "bf16"), ("int8", "bf16"), ("fp4", "fp8"), ("int4", "int8"), ("bf16", "tf32")):
+    for narrow, wide in (("fp8", "bf16"), ("int4", "int8"), ("bf16", "tf32")):
         if narrow in rates and wide in rates and narrow not in stated and rates[narrow] > most * rates[wide]:
             yield (
                 f"peak.{narrow} is {rates[narrow] / rates[wide]:.1f} times peak.{wide}; is it with sparsity? "

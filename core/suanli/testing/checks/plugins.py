@@ -16,8 +16,8 @@ IMPORT_TIMEOUT_S = 60.0
 
 @check(PLUGIN, rule="importing a plugin loads nothing heavy and touches no network (INTERFACE)")
 def import_is_light(subject: Subject) -> Faults:
-    """In a fresh interpreter that refuses sockets, importing the plugin loads no framework."""
-    if subject.value is None:
+    """In a fresh interpreter that refuses sockets, importing an installed plugin loads no framework."""
+    if not subject.provider.distribution:
         return
     program = (
         "import socket, sys\n"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +90,7 @@ def _whose(plugin: str, folder: Path | None, workspace: Workspace) -> tuple[Prov
     if plugin not in known:
         raise UnknownNameError("plugin", plugin, known, "See `suanli plugins`.")
     provider = known[plugin]
-    name = provider.module.partition(":")[0]
-    return provider, None if provider.error else sys.modules.get(name) or import_module(name)
+    return provider, workspace.catalog().plugins.module_of(provider)
 
 
 def run_check(pair: Pair) -> tuple[str, ...]:

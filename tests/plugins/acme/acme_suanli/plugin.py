@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from acme_suanli import family, parts
-from suanli import ModelPreset, NumberFormat, Problem, Recipe, Rule, Stage, hookimpl, read_catalog
+from suanli import ModelPreset, NumberFormat, Price, Problem, Recipe, Rule, Stage, hookimpl, read_catalog
 from suanli.tensors import SEQUENCE
 
 HERE = files("acme_suanli")
@@ -87,6 +87,13 @@ def suanli_parallelisms() -> Iterable[Any]:
 def suanli_schedules() -> Iterable[Any]:
     """A third of a bubble."""
     yield parts.ThirdOfABubble(name="acme-third", source="Acme technical report 9")
+
+
+@hookimpl
+def suanli_prices() -> Iterable[Any]:
+    """What Acme Cloud asks."""
+    list_price = {"seller": "Acme Cloud", "date": "2026-10-01", "source": "Acme Cloud price list"}
+    yield Price(name="acme-cloud", accelerator="acme1", price_per_hour=3.5, currency="EUR", **list_price)
 
 
 @hookimpl

@@ -1,0 +1,1 @@
+"""What sellers asked for an hour of an accelerator, dated."""
