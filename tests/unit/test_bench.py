@@ -360,9 +360,12 @@ def test_a_model_s_shapes_are_those_of_its_layers() -> None:
 
 
 def test_what_of_a_model_is_not_measured_is_told() -> None:
-    """Routed experts have no kernel here, and a degree that does not divide is refused."""
+    """Routed experts and latent attention have no kernel here, and a degree that does not divide is refused."""
     catalog = default().catalog()
     assert "experts (Experts)" in shapes_of_model(catalog, suanli.model("mixtral-8x7b"), tensor=(1,)).left_out
+    latent = shapes_of_model(catalog, suanli.model("deepseek-v3"), tensor=(8,))
+    assert "core (LatentAttention)" in latent.left_out
+    assert not [s for s in latent.shapes if s.kernel == "attention"]
     with pytest.raises(suanli.SuanliError, match="--tensor 3: 3 does not divide 64 heads"):
         shapes_of_model(catalog, suanli.model("llama-3-70b"), tensor=(3,))
     of_gpt2 = shapes_of_model(catalog, suanli.model("gpt2"))
