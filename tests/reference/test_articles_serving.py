@@ -1145,7 +1145,7 @@ BOUNDS: list[tuple[str, dict[str, Any], float, float, str]] = [
     ("serving-mfu", {"prompt": 128, "output": 8, "elapsed_s": 1.0}, 0.0, 0.01, "embedding counted, attention not"),
     ("accelerators-for-weights", {}, -0.4, 0.0, "cache, workspace and reserve; heads divide by powers of two"),
     ("link-latency", {"hop_s": 8e-6}, -0.35, 0.0, "launches"),
-    ("link-time", {"batch": 4096}, -0.35, -0.05, "a ring of eight sends 7/4 of the buffer, switches that add 9/8"),
+    ("link-time", {"batch": 4096}, -0.35, 0.0, "a ring of eight sends 7/4 of the buffer, switches that add 9/8"),
     ("inference-activations", {}, -0.3, 0.15, "a gated feed-forward has three tensors alive, a plain one two"),
     ("layer-flops", {}, -0.1, 0.0, "attention; the wider feed-forward of LLaMA-2-70B"),
 ]
