@@ -81,7 +81,7 @@ def list_(
 PEAK = "peak_flops_per_s"
 
 
-NAMED = ("name", "product", "vendor", "accelerator", "family")
+NAMED = ("name", "vendor", "accelerator", "family")
 """The columns a pattern is looked for in, besides the aliases."""
 
 
@@ -219,7 +219,7 @@ command = Command(
             help="Accelerators that multiply in FORMAT, with their peak in it; 16-bit peaks by default.",
         ),
     ],
-    help=f"""What is installed of a KIND; with PATTERN, those whose name, alias, product, vendor or family contains it.
+    help=f"""What is installed of a KIND; with PATTERN, those whose name, alias, vendor, accelerator or family contains it.
 
     KIND is one of {", ".join(LISTED)}.
 
