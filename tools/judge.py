@@ -3,7 +3,7 @@
     python tools/judge.py REFERENCE_DIR [--markdown docs/accuracy.md]
 
 One command makes the whole accuracy document: end-to-end errors and bands, then the kernel and fabric
-tables of `tools/fit_roofline.py`.  Nothing is fitted to the runs judged here.
+tables of `tools/fit_kernels.py`.  Nothing is fitted to the runs judged here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fit_roofline import tables
+from fit_kernels import tables
 from judge_data import Trial, Verdict
 from judge_report import INTRODUCTION, Refused, report
 from judge_run import ask, stranger
@@ -42,8 +42,9 @@ def main() -> None:
             verdicts.append(outcome)
         else:
             refused.append((outcome[0].source, outcome[1]))
-    strangers = [v for v in ask(trials, stranger(workspace)) if isinstance(v, Verdict)]
-    text = "\n".join((INTRODUCTION, report(verdicts, strangers, refused), tables(options.reference)))
+    fitted, left_out = tables(options.reference)
+    strangers = [v for v in ask(trials, stranger(workspace, left_out)) if isinstance(v, Verdict)]
+    text = "\n".join((INTRODUCTION, report(verdicts, strangers, refused), fitted))
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")
     else:

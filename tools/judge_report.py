@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fit_report import table
 from judge_data import FIGURES, Verdict
-from roofline_report import table
 
 Key = TypeVar("Key", bound=Hashable)
 Refused = tuple[str, str]
@@ -23,9 +23,10 @@ INTRODUCTION = """\
 
 Made by `python tools/judge.py REFERENCE_DIR --markdown docs/accuracy.md`; not to be edited.
 
-- **Fitted**: kernel times and collectives on half of the measured shapes, chosen by a hash of the shape
-  (`tools/fit_roofline.py`). Two ratios and a launch for each generation, kernel and precision.
-- **Held out**: the other half of the shapes; the kernel and fabric tables below are errors on those.
+- **Fitted**: kernel times and collectives (`tools/fit_kernels.py`); [kernels.md](kernels.md) says what each
+  parameter of a kernel means.
+- **Kernels**: a hash of each shape puts it in one of two halves; errors are those of each half, predicted by a
+  fit to the other. What is shipped is fitted to both. **Fabrics**: fitted to one half, judged on the other.
 - **Judged**: published training and serving runs, end to end. One number is fitted to them, the overhead of
   each training stack that no kernel and no exchange explains, on half of the runs. None is treated
   specially: each row becomes a scenario with what the row states. What a row leaves open suanli chooses,
@@ -33,7 +34,8 @@ Made by `python tools/judge.py REFERENCE_DIR --markdown docs/accuracy.md`; not t
 - **Bands**: the 10th and 90th percentile of measured over predicted, from rows that state everything.
   They are set on half of the rows (a hash of the row's id), their coverage checked on the other half:
   80 % is right.
-- **Never measured**: the same rows, each accelerator known only by the medians of the other generations' fits.
+- **Never measured**: the same rows, each accelerator known only by a fit to the other generations (fabrics: by
+  their medians).
 
 Errors are |predicted / measured - 1|; bias is the median of predicted / measured - 1.
 FLOP/s and MFU are turned into step times by the convention that the source states.

@@ -12,6 +12,7 @@ valid for should see how far it then lies. What cannot run, or has no figure to 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import math
 import statistics
@@ -28,6 +29,8 @@ from suanli_handbook.making import OVER
 from suanli_handbook.rules import RULES
 
 DIGITS = 4
+EVERY = 4
+"""Of the models in order of size, one in so many is asked: enough for a median, and a test can ask them again."""
 HEAD = "# How far each rule of thumb lies from the estimator: written by tools/judge_rules.py, not by hand.\n"
 
 
@@ -47,9 +50,13 @@ def points(rule: Rule) -> list[dict[str, Any]]:
     return [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
 
 
+@functools.cache
 def _ours(kind: str) -> tuple[str, ...]:
-    """The names of a kind that this distribution gives, whatever else is installed."""
-    return tuple(e.name for e in suanli.catalog().entries(kind) if e.provider.distribution == "suanli")
+    """The names of a kind that this distribution gives, whatever else is installed; of models, one in `EVERY`."""
+    found = tuple(e.name for e in suanli.catalog().entries(kind) if e.provider.distribution == "suanli")
+    if kind != "model":
+        return found
+    return tuple(sorted(found, key=lambda name: suanli.model(name).parameters.total)[::EVERY])
 
 
 def errors(rule: Rule, asked: Sequence[Mapping[str, Any]]) -> Iterator[float]:

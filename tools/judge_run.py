@@ -10,9 +10,10 @@ from typing import Any
 import attrs
 
 from judge_data import Trial, UnfitError, Values, Verdict
+from kernel_fallback import LeftOut
 from suanli import CollectiveModel, SuanliError, hookimpl
 from suanli.catalogs import Catalog
-from suanli.collectives import Hierarchical
+from suanli.collectives import FabricEfficiency, Hierarchical
 from suanli.kernel_models import KernelModel, Roofline
 from suanli.report import Report
 from suanli.workspace import Workspace
@@ -62,15 +63,15 @@ def _general(text: str) -> str:
     return " ".join("N" if any(c.isdigit() for c in w) else w for w in words[:14])
 
 
-RATIOS = ("compute_ratio", "bandwidth_ratio", "launch_s")
-LINKS = ("bandwidth_ratio", "ramp_s", "launch_s", "latency_s", "crowding")
+LINKS = tuple(f.name for f in attrs.fields(FabricEfficiency) if f.name.endswith(("_ratio", "_s", "_per_s", "crowding")))
 
 
 class _LeftOut:
-    """A plugin whose models know each generation only by the medians of the others."""
+    """A plugin whose models know each generation only by a fit to the others, or by their medians."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, left_out: LeftOut) -> None:
         self._catalog = catalog
+        self._left_out = left_out
         self._generations = sorted({e.value.generation for e in catalog.entries("accelerator")})
 
     def _all(self, kind: str) -> list[Any]:
@@ -79,19 +80,15 @@ class _LeftOut:
     @hookimpl
     def suanli_kernel_models(self) -> Iterable[KernelModel]:
         """One model for the accelerators of each generation, fitted to none of them."""
-        models = [m for m in self._all("kernel model") if isinstance(m, Roofline)]
-        typical = next(m for m in models if m.fallback)
+        typical = next(m for m in self._all("kernel model") if isinstance(m, Roofline) and m.fallback)
         for generation in self._generations:
-            others = [e for m in models if generation not in m.generations and not m.fallback for e in m.efficiencies]
+            known = {(e.kernel, e.precision): e for e in self._left_out.get(generation, [])}
             yield attrs.evolve(
                 typical,
                 name=f"without-{generation}",
                 fallback=False,
                 accelerators=tuple(a.id for a in self._all("accelerator") if a.generation == generation),
-                efficiencies=tuple(
-                    _median(e, [o for o in others if (o.kernel, o.precision) == (e.kernel, e.precision)], RATIOS)
-                    for e in typical.efficiencies
-                ),
+                efficiencies=tuple(known.get((e.kernel, e.precision), e) for e in typical.efficiencies),
             )
 
     @hookimpl
@@ -116,7 +113,7 @@ def _median(entry: Any, others: list[Any], fields: tuple[str, ...]) -> Any:
     return attrs.evolve(entry, **{f: median(getattr(o, f) for o in others) for f in fields}) if others else entry
 
 
-def stranger(workspace: Workspace) -> Workspace:
+def stranger(workspace: Workspace, left_out: LeftOut) -> Workspace:
     """A workspace in which every accelerator is one of a generation nobody measured."""
     installed = [p.load() for p in metadata.entry_points(group="suanli")]
-    return Workspace(plugins=[*installed, _LeftOut(workspace.catalog())])
+    return Workspace(plugins=[*installed, _LeftOut(workspace.catalog(), left_out)])

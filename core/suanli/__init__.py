@@ -131,10 +131,28 @@ if TYPE_CHECKING:
         Attention as Attention,
     )
     from suanli.operators import (
+        CausalConv as CausalConv,
+    )
+    from suanli.operators import (
+        CompressedAttention as CompressedAttention,
+    )
+    from suanli.operators import (
+        Compressor as Compressor,
+    )
+    from suanli.operators import (
+        DeltaScan as DeltaScan,
+    )
+    from suanli.operators import (
         Embedding as Embedding,
     )
     from suanli.operators import (
         Experts as Experts,
+    )
+    from suanli.operators import (
+        Indexer as Indexer,
+    )
+    from suanli.operators import (
+        LatentAttention as LatentAttention,
     )
     from suanli.operators import (
         Linear as Linear,
@@ -147,6 +165,15 @@ if TYPE_CHECKING:
     )
     from suanli.operators import (
         Pointwise as Pointwise,
+    )
+    from suanli.operators import (
+        Product as Product,
+    )
+    from suanli.operators import (
+        Scan as Scan,
+    )
+    from suanli.operators import (
+        SelectiveScan as SelectiveScan,
     )
     from suanli.optimizer import ElementwiseOptimizer as ElementwiseOptimizer
     from suanli.optimizer import MatrixProduct as MatrixProduct
@@ -179,7 +206,7 @@ if TYPE_CHECKING:
     from suanli.planning.compute import ComputePlan as ComputePlan
     from suanli.planning.fits import Fitting as Fitting
     from suanli.planning.runs import TrainingPlan as TrainingPlan
-    from suanli.planning.serving import ServingPlan as ServingPlan
+    from suanli.planning.services import ServingPlan as ServingPlan
     from suanli.precision import NumberFormat as NumberFormat
     from suanli.precision import Recipe as Recipe
     from suanli.prices import Price as Price
@@ -223,14 +250,15 @@ _HOMES: dict[str, str] = {
     "models": "Block Model",
     "profiles": "Profile",
     "numeric": "Number added ceil floor is_scalar maximum minimum where",
-    "operators": "Attention Embedding Experts Linear Loss Operator Pointwise",
+    "operators": "Attention CausalConv CompressedAttention Compressor DeltaScan Embedding Experts Indexer "
+    "LatentAttention Linear Loss Operator Pointwise Product Scan SelectiveScan",
     "optimizer": "ElementwiseOptimizer MatrixProduct OptimizerRule StateTensor",
     "parallelism": "Exchange ParallelismRule PipelineSchedule StateShards StepExchange partial_gradients "
     "partial_sums role_sizes",
     "planning.compute": "ComputePlan",
     "planning.fits": "Fitting",
     "planning.runs": "TrainingPlan",
-    "planning.serving": "ServingPlan",
+    "planning.services": "ServingPlan",
     "precision": "NumberFormat Recipe",
     "prices": "Price",
     "report": "Report",

@@ -14,7 +14,7 @@ from suanli.models import Model
 from suanli.planning.compute import ComputePlan
 from suanli.planning.fits import Fitting
 from suanli.planning.runs import TrainingPlan
-from suanli.planning.serving import ServingPlan
+from suanli.planning.services import ServingPlan
 from suanli.prices import Price
 from suanli.report import Report
 from suanli.rulebook import Answer, Rule

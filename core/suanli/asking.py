@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from suanli.collectives import OPERATIONS
 from suanli.errors import InvalidInputError, SuanliError, UnknownNameError, show
 from suanli.kernels import Formats, Kernel, formats_on
@@ -61,17 +63,27 @@ def _exceeds(numbers: Mapping[str, Any], a: str, b: str) -> bool:
 
 
 def formats_named(accelerator: Accelerator, precision: str) -> Formats:
-    """Formats of a kernel asked for by one name: weights, inputs and cache alike; ``_wo`` for weights only."""
+    """Formats of a kernel asked for by one name: weights, inputs and cache alike.
+
+    ``_wo`` narrows weights only; ``_block`` and ``_static`` say how inputs are scaled, where not while running.
+    """
     known = {n: f for f in accelerator.formats for n in (f.name, *f.aliases)}
     if not isinstance(precision, str):
         raise UnknownNameError("precision", show(precision), known)
-    name = precision.removesuffix("_wo")
+    scales = next((x for x in _SCALES if precision.endswith(x)), "")
+    name = precision.removesuffix("_wo").removesuffix(scales)
     if name not in known or "bf16" not in known:
         raise UnknownNameError("precision", precision, known)
     stored = known[name]
     if precision.endswith("_wo"):
         return formats_on(accelerator, weights=stored, compute=known["bf16"], cache=known["bf16"])
-    return formats_on(accelerator, weights=stored, compute=stored, cache=stored)
+    formats = formats_on(accelerator, weights=stored, compute=stored, cache=stored)
+    own = formats.precision == stored.compute
+    return attrs.evolve(formats, precision=formats.precision + scales) if own and scales else formats
+
+
+_SCALES = ("_block", "_static")
+"""Endings that say how the inputs of a product are scaled."""
 
 
 def as_number(value: Any) -> Any:

@@ -222,6 +222,16 @@ class Catalog:
                 return found
         return None
 
+    def nearest_family(self, config: Mapping[str, Any]) -> type[ModelFamily] | None:
+        """The family whose familiar keys a configuration has, the most demanding first; None where none has."""
+        fitting = [f for f in self.familiar_families() if all(k in config for k in f.familiar)]
+        return max(fitting, key=lambda f: len(f.familiar), default=None)
+
+    def familiar_families(self) -> tuple[type[ModelFamily], ...]:
+        """Families that state familiar keys of their own."""
+        found = [e.value for e in self.entries("model family")]
+        return tuple(f for f in found if vars(f).get("familiar"))
+
     def replaced(self, kind: str, entries: Sequence[Entry]) -> tuple[Entry, ...]:
         """Entries left when those that others replace are taken out.
 

@@ -166,7 +166,7 @@ def gemm(*, m: Number, n: Number, k: Number, formats: Formats = BF16, launches: 
         flops=flops,
         bytes=bytes_,
         launches=launches,
-        shape={"m": m, "n": n, "k": k},
+        shape={"m": m, "n": n, "k": k, "input_bytes": formats.activations, "weight_bytes": formats.weights},
     )
 
 
@@ -198,7 +198,8 @@ def attention(
         cache_bytes=formats.cache,
     )
     shape = {"batch": batch, "query": query, "kv_tokens": kv_tokens, "heads": heads, "kv_heads": kv_heads}
-    shape |= {"head_dim": head_dim, "window": window}
+    shape |= {"key_dim": head_dim, "value_dim": head_dim, "window": window, "pairs": pairs, "seen": seen}
+    shape["token_bytes"] = 2.0 * head_dim * formats.cache
     return Kernel(
         kind=f"attention_{_phase(phase)}",
         precision=formats.precision,
@@ -237,7 +238,10 @@ def latent_attention(
         activation_bytes=formats.activations,
         cache_bytes=formats.cache,
     )
-    shape = {"batch": batch, "query": query, "kv_tokens": kv_tokens, "heads": heads}
+    shape = {"batch": batch, "query": query, "kv_tokens": kv_tokens, "heads": heads, "window": 0.0, "pairs": pairs}
+    shape |= {"kv_heads": 1.0 if absorbed else heads, "key_dim": key_dim, "value_dim": value_dim, "seen": kv_tokens}
+    # Absorbed, the values are the first `kv_lora_rank` of the keys, and loaded with them.
+    shape["token_bytes"] = (key_dim if absorbed else key_dim + value_dim) * formats.cache
     return Kernel(
         kind=f"mla_{phase}",
         precision=formats.precision,
@@ -288,7 +292,9 @@ def experts(
     weights = active * matrices * hidden * inner * formats.weights
     # Tokens in and out at the model's width, and the inner tensors, all of them in two bytes.
     moved = routed * (2.0 * hidden + matrices * inner) * 2.0
-    shape = {"tokens": tokens, "hidden": hidden, "intermediate": intermediate, "experts": experts, "top_k": top_k}
+    shape = {"tokens": tokens, "hidden": hidden, "inner": inner, "experts": experts, "top_k": top_k}
+    shape |= {"routed": routed, "active": active, "matrices": matrices}
+    shape |= {"input_bytes": formats.activations, "weight_bytes": formats.weights}
     return Kernel(
         kind="moe",
         precision=formats.precision,

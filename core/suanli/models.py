@@ -16,8 +16,9 @@ from attrs.validators import instance_of
 from suanli.errors import SuanliError, UnknownNameError, show
 from suanli.formulas import formula
 from suanli.numeric import Number
-from suanli.operators import How, Operator, cache_tokens
+from suanli.operators import How, Operator
 from suanli.profiles import Known, exact_profile
+from suanli.storage import Storage, weight_bytes
 from suanli.tensors import KV_SEQUENCE, Local, Parameter, Tensor
 
 
@@ -117,6 +118,9 @@ class Model:
         layers: One block for each layer; equal layers are equal blocks.
         head: The block after them.
         context: Longest sequence it was made for; None where not stated.
+        drafts: Blocks that only predict tokens further ahead (multi-token prediction), left out of every count.
+        nearest: Whether its type is unknown, and it is read as the family whose keys it has.
+        storage: How its checkpoint stores weights that are narrower than two bytes; None where none are.
         notes: What a reader should know, such as a warning of the reader.
         source: Where its configuration is from.
         known: Of the catalog.
@@ -128,6 +132,9 @@ class Model:
     layers: tuple[Block, ...]
     head: Block
     context: int | None = None
+    drafts: tuple[Block, ...] = ()
+    nearest: bool = False
+    storage: Storage | None = None
     notes: tuple[str, ...] = ()
     source: str = ""
     known: Known = attrs.field(factory=Known, eq=False, repr=False, validator=instance_of(Known))
@@ -178,6 +185,16 @@ class Model:
                 active += count * used // of
         return ParameterCount(groups=tuple(groups.items()), active=active)
 
+    @functools.cached_property
+    def weight_bytes(self) -> int:
+        """Bytes of the checkpoint's weights: 2 each, less where the configuration says they are quantised."""
+        return weight_bytes(self)
+
+    @functools.cached_property
+    def draft_parameters(self) -> int:
+        """Parameters of the modules that predict tokens further ahead; in no other count."""
+        return sum(p.elements for block in self.drafts for p in block.parameters if not p.tied)
+
     def forward_flops(self, *, batch: int = 1, sequence: int, cached_tokens: int = 0, causal: bool = True) -> FlopCount:
         """Matrix FLOPs of a forward pass, the head on every position.
 
@@ -193,6 +210,7 @@ class Model:
             sequence=float(sequence),
             whole_sequence=float(sequence),
             kv_tokens=float(sequence + cached_tokens),
+            phase="decode" if sequence == 1 and cached_tokens else "prefill",
             causal=causal,
         )
         groups: dict[str, float] = {}
@@ -204,18 +222,29 @@ class Model:
         return FlopCount(groups=tuple(groups.items()))
 
     def kv_cache_bytes(self, tokens: int, precision: str = "bf16") -> int:
-        """Bytes the cache of one sequence needs after `tokens` tokens, all layers, constant state included."""
+        """Bytes the cache of one sequence needs after `tokens` tokens, all layers, constant state included.
+
+        State that has no length of its own (convolutions, recurrences) keeps its own format, whatever `precision` is.
+        """
         _positive(tokens=_one_more(tokens))
         form = self.known.format(precision)
         total = 0
-        for block, times in self.kinds:
+        for block, times in self.kinds if tokens else ():
             for op in block.operators:
-                length = int(cache_tokens(op, float(tokens)))
                 for tensor in op.cached:
+                    length = int(op.entries(tensor, float(tokens)))
                     sizes = (length if d.role == KV_SEQUENCE else d.size for d in tensor.dims)
                     elements = functools.reduce(lambda a, b: a * b, sizes, 1)
-                    total += form.bytes(elements) * times
+                    if tensor.format == "cache":
+                        total += form.bytes(elements) * times
+                    else:
+                        total += elements * STATE_BYTES[tensor.format] * times
         return total
+
+    def kv_cache_growth_bytes(self, precision: str = "bf16") -> int:
+        """Bytes a token adds to a long cache of one sequence, past every window; compressed entries on average."""
+        far, step = 1 << 24, 1 << 12
+        return (self.kv_cache_bytes(far + step, precision) - self.kv_cache_bytes(far, precision)) // step
 
     def saved_activation_bytes(
         self,
@@ -244,8 +273,8 @@ class Model:
             raise UnknownNameError("attention", attention, ("flash", "eager"))
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout <= 1.0:
             raise SuanliError(f"dropout must be a number from 0 to 1, got {show(dropout)}")
-        fused = exact_profile(self.known.profile(profile)).fused
-        how = How(attention=attention, dropout=dropout, fused=fused)
+        used = exact_profile(self.known.profile(profile))
+        how = How(attention=attention, dropout=dropout, fused=used.fused, unfused=used.unfused)
         at = Local(
             batch=float(batch), sequence=float(sequence), whole_sequence=float(sequence), kv_tokens=float(sequence)
         )
@@ -265,6 +294,9 @@ def kept_bytes(at: Local, tensors: Iterable[Tensor]) -> Number:
         total = kept_sum_bytes(so_far=total, tensor=at.held(tensor))
     return total
 
+
+STATE_BYTES = {"activations": 2, "fp32": 4}
+"""Bytes of an element of state kept beside the cache, by the format an operator states."""
 
 MOST = 10**18
 """No size a model is asked about is larger."""

@@ -17,6 +17,7 @@ class Profile:
         kind: ``"training"`` or ``"serving"``.
         attention: Its default attention, ``"flash"`` or ``"eager"``.
         fused: Whether residuals and rotations are folded into their neighbours' passes.
+        unfused: Whether every elementary step keeps what its own gradient needs.
         passes: Passes over memory an elementwise step takes, next to one fused kernel.
         layer_overhead_s: Host time a layer costs on each pass that no kernel hides.
         overlap: Whether exchanges that can hide behind computation do.
@@ -25,6 +26,9 @@ class Profile:
         overhead_ratio: Training: time no kernel and no exchange explains (launches, stragglers, input), as a
             share of the kernels' time; 0 is ideal.
         step_overhead_s: Host time a step costs that no kernel hides.
+        custom_all_reduce: Whether its ranks reduce small buffers by reading each other's memory, not by a library.
+        dispatch_once: Whether a token crosses once to a domain that has some of its experts, not once for each.
+        dispatch_narrow: Whether tokens are sent to experts in the format of the experts' products, where narrower.
         activations: Whether its saved activations are modelled exactly.
         aliases: Other names people use.
         source: The document its behaviour is described in.
@@ -34,6 +38,7 @@ class Profile:
     kind: str
     attention: str = "flash"
     fused: bool = False
+    unfused: bool = False
     passes: float = 1.0
     layer_overhead_s: float = 0.0
     overlap: bool = True
@@ -41,6 +46,9 @@ class Profile:
     memory_fraction: float = 1.0
     overhead_ratio: float = 0.0
     step_overhead_s: float = 0.0
+    custom_all_reduce: bool = False
+    dispatch_once: bool = False
+    dispatch_narrow: bool = False
     activations: bool = True
     aliases: tuple[str, ...] = ()
     source: str = ""

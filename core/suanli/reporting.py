@@ -103,7 +103,10 @@ class Reporter:
                 known = {key: self._basis_of(s.stage, key, fitted) for s in steps for key in s.stage.gives}
                 self._bases[case.kind, fitted] = known
             known = self._bases[case.kind, fitted]
-        found = confidence.widened({key: known[key] for key in public}, case)
+        chosen = {key: known[key] for key in public}
+        if case.model.nearest:
+            chosen = {key: _widened(basis) for key, basis in chosen.items()}
+        found = confidence.widened(chosen, case)
         for key in (k for k in found if k.rpartition(".")[2].startswith("cost")):
             sources = [s for s in (found[key].source, costs.priced_at(case)) if s]
             found[key] = attrs.evolve(found[key], source="; ".join(sources))
@@ -126,6 +129,19 @@ class Reporter:
         found = {"suanli": _version(), "plugins": {p.plugin: p.version for p in self._catalog.plugins.loaded}}
         models = [m for m in (case.device.kernels, case.system.exchanges) if m is not None]
         return found | {"calibrations": {m.name: _digest(m) for m in models}}
+
+
+STRANGER = 1.25
+"""Between families that share their keys: a feed-forward without its gate is a third smaller, a tied head gone."""
+
+
+def _widened(basis: Basis) -> Basis:
+    """The basis of a figure whose model is read as the family nearest to it."""
+    if basis.band is None:
+        return basis
+    low, high = basis.band
+    said = f"{basis.evidence}; wider by {STRANGER}, an assumption: the model's type is not known"
+    return attrs.evolve(basis, band=(round(low / STRANGER, 2), round(high * STRANGER, 2)), evidence=said)
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from suanli.precision import Recipe
 from suanli.prices import USUAL_CURRENCY
 from suanli.secrecy import hides_reserve
 from suanli.specs import Scenario
+from suanli.storage import RECIPES, read_storage
 from suanli.updates import own_state_formats
 
 T = TypeVar("T")
@@ -63,7 +64,8 @@ def find_model(catalog: Catalog, asked: Any, cache: dict[str, Model] | None = No
     if cache is not None and entry.name in cache:
         return cache[entry.name]
     preset: ModelPreset = entry.value
-    made = _built(catalog, preset.config, preset.name, preset.name, preset.source)
+    config = {**dict.fromkeys(preset.nulls), **preset.config}
+    made = _built(catalog, config, preset.name, preset.name, preset.source)
     if cache is not None:
         cache[entry.name] = made
     return made
@@ -73,16 +75,61 @@ def _is_path(text: str) -> bool:
     return "/" in text or "\\" in text or text.lower().endswith((".json", ".gguf"))
 
 
+TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Where the configuration of a model of several modalities keeps that of its language model."""
+INHERITED = ("tie_word_embeddings", "quantization_config", "compression_config")
+"""Keys a language model takes from the configuration around it."""
+
+
 def _built(catalog: Catalog, config: Mapping[str, Any], name: str, where: str, source: str = "") -> Model:
-    kind = config.get("model_type")
-    if not isinstance(kind, str):
-        known = ", ".join(t for e in catalog.entries("model family") for t in e.value.model_types)
-        raise ModelConfigError([f"model_type: required, a string; known: {known}"], where)
-    family = catalog.family_of(kind)
+    """The model of a configuration, of whatever family answers its ``model_type`` or is nearest to it."""
+    own, part = _text_part(config)
+    kinds = [k for k in (own.get("model_type"), config.get("model_type")) if isinstance(k, str)]
+    family = next((f for f in map(catalog.family_of, kinds) if f is not None), None)
+    notes: list[str] = ["the language model only; encoders of other modalities are left out"] if part else []
+    strange = family is None
     if family is None:
-        known = ", ".join(t for e in catalog.entries("model family") for t in e.value.model_types)
-        raise ModelConfigError([f"model_type: {show(kind)} is not known; known: {known}"], where)
-    return family.from_config(config, where).model(clip(name), source=source, known=catalog.known)
+        family = catalog.nearest_family(own)
+        if family is None:
+            known = ", ".join(sorted({t for e in catalog.entries("model family") for t in e.value.model_types}))
+            said = f"{show(kinds[0])} is not known" if kinds else "required, a string"
+            raise ModelConfigError([f"model_type: {said}, {_missing(catalog, own)}; known: {known}"], where)
+        kind = show(kinds[0]) if kinds else "none"
+        notes.append(
+            f"model_type {kind} is not known; taken as {family.family!r}, whose keys it has: "
+            "biases, norms and caches may differ"
+        )
+    assumed = family.assumed(own, strange=strange)
+    if assumed:
+        stated = ", ".join(f"{k} {v}" for k, v in assumed.items())
+        notes.append(f"not stated, taken as the configuration class's own default: {stated}")
+    made = family.from_config(own, where, part=part, strange=strange)
+    storage, unread = read_storage(own)
+    if unread:
+        notes.append(unread)
+    return made.model(
+        clip(name), source=source, notes=tuple(notes), known=catalog.known, storage=storage, nearest=strange
+    )
+
+
+def _text_part(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+    """The configuration of the language model, and whether it is a part of a larger one."""
+    for key in TEXT_PARTS:
+        inner = config.get(key)
+        if isinstance(inner, Mapping):
+            deeper, _ = _text_part(inner)
+            return {k: config[k] for k in INHERITED if k in config} | dict(deeper), True
+    return config, False
+
+
+def _missing(catalog: Catalog, config: Mapping[str, Any]) -> str:
+    """What a configuration lacks to be taken for the family it is nearest to."""
+    wanted = [f.familiar for f in catalog.familiar_families()]
+    if not wanted:
+        return "and no family takes unknown ones"
+    nearest = min(wanted, key=lambda keys: (sum(k not in config for k in keys), -len(keys)))
+    lacking = ", ".join(k for k in nearest if k not in config)
+    return f"and to be read without it the configuration lacks: {lacking}"
 
 
 class _Resolver:
@@ -165,12 +212,15 @@ class _Resolver:
                 )
             )
 
-    def recipe(self, training: bool, device: Accelerator) -> Recipe | None:
+    def recipe(self, training: bool, device: Accelerator, model: Model | None) -> Recipe | None:
         spec = self.scenario.precision
         kind = "training" if training else "serving"
         half = "bf16" if device.peak_flops_per_s("bf16") else "fp16"
         default = f"{half}-mixed" if training else half
         why = "" if half == "bf16" else f"{device.id} has no bf16"
+        stored = RECIPES.get(model.storage.format) if model is not None and model.storage is not None else None
+        if stored is not None and not training:
+            default, why = stored, "the configuration's quantization_config"
         name = self.value("precision.recipe", spec.recipe, default, why)
 
         def look_up() -> Recipe:
@@ -250,7 +300,7 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
     training = workload.training
     model, system = r.model(), r.system()
     device = system.device if system is not None else None
-    recipe = r.recipe(training, device) if device is not None else None
+    recipe = r.recipe(training, device, model) if device is not None else None
     kind = "training" if training else "serving"
 
     implementation = scenario.implementation
@@ -291,6 +341,7 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         attention=r.value("implementation.attention", implementation.attention, profile.attention),
         dropout=r.value("implementation.dropout", implementation.dropout, 0.0),
         fused=profile.fused,
+        unfused=profile.unfused,
         passes=profile.passes,
     )
     assumptions = scenario.assumptions
@@ -375,7 +426,11 @@ def _context(r: _Resolver, case: Case, length: int, what: str) -> None:
 
 def _notes(case: Case) -> None:
     for note in case.model.notes:
-        case.problems.append(Problem(code="model", severity="note", message=note))
+        if case.model.nearest and note.startswith("model_type"):
+            hint = "name the model_type it resembles, or add a family for it"
+            case.problems.append(Problem(code="unknown-model-type", severity="warning", message=note, hint=hint))
+        else:
+            case.problems.append(Problem(code="model", severity="note", message=note))
     wanted = case.recipe.compute
     got = case.formats.compute
     if case.formats.precision != got and case.recipe.weights != wanted:

@@ -146,7 +146,7 @@ def test_odd_layer_lists_are_refused(key: str, value: Any) -> None:
 
 def test_the_deepest_stack_is_a_model() -> None:
     """The deepest stack a configuration may state is a model of as few kinds of layer as any other."""
-    model = suanli.model(CONFIGS[3] | {"num_hidden_layers": 2_000})
+    model = suanli.model(CONFIGS[3] | {"num_hidden_layers": 2_000, "decoder_sparse_step": 3})
     assert len(model.kinds) == 4
 
 

@@ -161,6 +161,43 @@ def test_more_work_never_takes_less_time(drawn: Asked, factor: int, data: st.Dat
     assert before <= getattr(device, method)(**more, precision=precision) * ROUNDING, grown
 
 
+@given(asked(), st.sampled_from(("bandwidth", "peak")), st.floats(1.0, 8.0))
+def test_a_better_part_is_never_slower(drawn: Asked, what: str, factor: float) -> None:
+    """The same part with more bandwidth, or with higher peaks, takes no longer for anything."""
+    kind, device, precision, shape = drawn[0], DEVICES[drawn[1]], drawn[2], drawn[3]
+    if what == "bandwidth":
+        better = attrs.evolve(device, memory_bandwidth_bytes_per_s=device.memory_bandwidth_bytes_per_s * factor)
+    else:
+        peak = tuple(attrs.evolve(r, flops_per_s=r.flops_per_s * factor) for r in device.peak)
+        better = attrs.evolve(device, peak=peak)
+    method = KINDS[kind][0]
+    before = getattr(device, method)(**shape, precision=precision)
+    assert getattr(better, method)(**shape, precision=precision) <= before * ROUNDING
+
+
+@given(GEMM, DEVICE, st.sampled_from(("bf16", "fp8", "int8", "int4_wo")))
+def test_a_longer_sum_takes_a_little_longer(shape: dict[str, Any], name: str, precision: str) -> None:
+    """The sum of a product has no steps: a millionth more of it takes at most a hundred-thousandth more."""
+    device = DEVICES[name]
+    assume(computable(device, precision))
+    before = device.gemm_s(**shape, precision=precision)
+    after = device.gemm_s(**shape | {"k": shape["k"] * (1.0 + 1e-6)}, precision=precision)
+    assert before <= after * ROUNDING
+    assert after <= before * (1.0 + 1e-5)
+
+
+@given(asked(), st.floats(0.3, 1.0))
+def test_continuous_load_never_helps(drawn: Asked, ratio: float) -> None:
+    """A part that power keeps from its peak takes as long, or longer."""
+    kind, device, precision, shape = drawn[0], DEVICES[drawn[1]], drawn[2], drawn[3]
+    assert device.kernels is not None
+    loaded = attrs.evolve(device, kernels=device.kernels.under_load(ratio))
+    method = KINDS[kind][0]
+    assert getattr(device, method)(**shape, precision=precision) <= (
+        getattr(loaded, method)(**shape, precision=precision) * ROUNDING
+    )
+
+
 @given(attentions(), DEVICE, st.integers(1, 1 << 14))
 def test_more_queries_and_wider_windows_never_take_less_time(shape: dict[str, Any], name: str, more: int) -> None:
     """More queries of a sequence, or a wider window on it, never take less; no window takes the most."""

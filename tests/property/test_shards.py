@@ -203,6 +203,8 @@ def test_a_width_that_does_not_divide_is_refused(width: int, tensor: int) -> Non
         "moe_intermediate_size": 62,
         "num_hidden_layers": 2,
         "num_attention_heads": 10,
+        "num_key_value_heads": 10,
+        "shared_expert_intermediate_size": None,
         "num_experts": 4,
         "num_experts_per_tok": 2,
     }

@@ -56,6 +56,22 @@ def test_a_power_of_two_of_nodes_is_suggested() -> None:
     assert suanli.plan_compute("1000P", "h100").options[0].power_of_two_nodes == 128
 
 
+def test_a_whole_number_of_nodes_is_not_rounded_up() -> None:
+    """The rate of exactly n nodes takes n nodes, whatever is lost in the last bit of a division."""
+    peak = suanli.accelerator("h100").peak_flops_per_s("bf16")
+    assert [suanli.plan_compute(peak * 8 * n, "h100").options[0].nodes for n in (1, 3, 7, 100)] == [1, 3, 7, 100]
+
+
+def test_a_name_of_several_parts_says_which_was_taken() -> None:
+    """910B names several parts: which is meant and which others there are is said, and the part's own id is quiet."""
+    asked, own = suanli.plan_compute("1P", ("910b", "h100-sxm5-80")).options
+    if asked.accelerator == "h100-sxm5-80":
+        asked, own = own, asked
+    assert asked.note.startswith("'910b' is taken to be ascend-910b2")
+    assert "ascend-910b3" in asked.note
+    assert own.note == ""
+
+
 def test_all_accelerators_with_the_path_are_ranked_by_cost() -> None:
     """Without a choice every accelerator that has the path is there, those with a price first, cheapest first."""
     found = suanli.plan_compute("100P", precision="fp8")
@@ -248,6 +264,7 @@ def test_engines_meet_the_demand_and_the_targets(model: str, target: dict[str, A
         each = found.demand.of(o.serving, o.concurrency)
         assert o.engines * each >= found.demand.peak > (o.engines - 1) * each
         assert o.accelerators >= o.engines * o.engine_accelerators
+        assert o.accelerators == counts.at_least(o.accelerators, o.per_node)
         assert (
             counts.below(o.accelerators, o.per_node) is None
             or (counts.below(o.accelerators, o.per_node) or 0) < o.engines * o.engine_accelerators
@@ -283,6 +300,17 @@ def test_costs_of_a_service() -> None:
     assert mean == pytest.approx(kept.cost_per_hour / 3600 / (200 * 10) * 1e6)
     assert mean is not None
     assert mean > million
+
+
+def test_engines_are_bought_in_whole_nodes() -> None:
+    """Eleven engines of one card are two nodes of eight, and the five idle cards are in the price of a token."""
+    one = suanli.plan_serving("llama-7b", rate=1, on="h100").options[0]
+    assert one.engine_accelerators == 1
+    assert one.serving is not None
+    eleven = suanli.plan_serving("llama-7b", rate=10.5 * (one.serving.requests_per_s or 0.0), on="h100").options[0]
+    assert (eleven.engines, eleven.accelerators) == (11, 16)
+    each = one.serving.cost_per_million_output_tokens
+    assert eleven.cost_per_million_tokens == pytest.approx((each or 0.0) * 16 / 11)
 
 
 def test_a_user_s_rate_is_a_target() -> None:
@@ -408,6 +436,7 @@ def test_plans_are_values() -> None:
         suanli.fit("llama-7b", "a10"),
     ):
         data = plan.to_dict()
+        assert data["schema_version"]
         assert json.loads(json.dumps(data, allow_nan=False)) == data
         assert pickle.loads(pickle.dumps(plan)) == plan
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from suanli.cli.amounts import amount
 from suanli.cli.blocks import Block, Rows, Table, Text
 from suanli.cli.plan_train_view import layout_of
-from suanli.cli.plan_view import plural
-from suanli.planning.fits import Fitting, PrecisionFit
+from suanli.cli.plan_view import ambiguous, plural
+from suanli.planning.fits import Fitting
 
 
 def blocks(found: Fitting) -> list[Block]:
@@ -19,9 +19,10 @@ def blocks(found: Fitting) -> list[Block]:
     made: list[Block] = [Text(text=title, style="headline"), Text(text=said, style="good" if good else "bad")]
     if found.why:
         made.append(Text(text=f"by default: {found.why}", style="note"))
-    made.append(_serving(found) if found.kind == "serve" else _training(found))
+    made += [_serving(found)] if found.kind == "serve" else _training(found)
     made += _reasons(found)
     made.append(Text(text=_legend(found), style="note"))
+    made += ambiguous(o.report for o in found.options)
     return made
 
 
@@ -35,7 +36,7 @@ def _serving(found: Fitting) -> Table:
                 o.recipe,
                 "yes" if o.fits else "no",
                 amount("_bytes", o.memory.weights_bytes if o.memory is not None else None),
-                _room(o),
+                amount("_bytes", o.room_bytes),
                 _limit(o.largest_context, o.report is not None, found.model_context),
                 _limit(o.largest_batch, o.report is not None, None),
                 amount("count", o.smallest),
@@ -48,8 +49,9 @@ def _serving(found: Fitting) -> Table:
     return Table(title=title, columns=columns, rows=tuple(rows), right=(2, 3, 4, 5, 6, 7, 8), keep=tuple(range(9)))
 
 
-def _training(found: Fitting) -> Table:
-    rows = []
+def _training(found: Fitting) -> list[Block]:
+    """What fits, and how fast it is where it does: two tables, so that a narrow terminal has room."""
+    rows, speeds = [], []
     for o in found.options:
         where = o.where_it_fits
         rows.append(
@@ -59,22 +61,22 @@ def _training(found: Fitting) -> Table:
                 amount("_bytes", o.memory.total_bytes if o.memory is not None else None),
                 _limit(o.largest_context, o.report is not None, found.model_context),
                 amount("count", o.smallest),
-                amount("count", where.throughput.tokens_per_s) if where is not None else "—",
-                amount("_ratio", where.throughput.mfu_ratio) if where is not None else "—",
-                layout_of(where.layout) if where is not None else "—",
             )
         )
-    columns = ("recipe", "fits", "needs", "sequence", "cards", "tokens/s", "MFU", "layout")
-    title = "Precisions, the widest first"
-    return Table(title=title, columns=columns, rows=tuple(rows), right=(2, 3, 4, 5, 6), keep=tuple(range(7)))
-
-
-def _room(option: PrecisionFit) -> str:
-    """What is left for the cache; what is missing in so many words."""
-    room = option.room_bytes
-    if room is None:
-        return "—"
-    return amount("_bytes", room) if room >= 0.0 else f"{amount('_bytes', -room)} short"
+        if where is not None:
+            count, rate = where.scenario["system"]["accelerators"], where.throughput
+            speed = amount("count", rate.tokens_per_s), amount("_ratio", rate.mfu_ratio)
+            speeds.append((o.recipe, amount("count", count), *speed, layout_of(where.layout)))
+    head = Table(
+        title="Precisions, the widest first",
+        columns=("recipe", "fits", "needs", "sequence", "cards"),
+        rows=tuple(rows),
+        right=(2, 3, 4),
+        keep=tuple(range(5)),
+    )
+    columns, right = ("recipe", "on", "tokens/s", "MFU", "layout"), (1, 2, 3)
+    fast = Table(title="Where they fit", columns=columns, rows=tuple(speeds), right=right, keep=(0, *right))
+    return [head, fast] if speeds else [head]
 
 
 def _limit(value: int | None, known: bool, made_for: int | None) -> str:
@@ -115,7 +117,8 @@ def _legend(found: Fitting) -> str:
     if found.kind != "serve":
         return f"sequence: the longest that fits, a quarter of a power of two apart; cards: the fewest; {speed}{star}"
     return (
-        f"room: for the cache; context: the longest alone; batch: the most at {found.context} tokens; "
+        "room: for the cache, below 0 what is missing; context: the longest alone; "
+        f"batch: the most at {found.context} tokens; "
         f"cards: the fewest at batch {found.batch}; {speed}{star}"
     )
 

@@ -59,6 +59,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("for a token", "active_parameters", True),
         Column("layers", "layers", True),
         Column("context", "context", True),
+        Column("cache a token", "kv_cache_growth_bytes", True),
         Column("family", "family"),
     ),
     "precision": (
@@ -259,6 +260,7 @@ def _model(catalog: Catalog, entry: Entry) -> dict[str, Any]:
         "active_parameters": model.parameters.active,
         "layers": len(model.layers),
         "context": model.context,
+        "kv_cache_growth_bytes": model.kv_cache_growth_bytes(),
     }
 
 

@@ -24,6 +24,8 @@ COMMANDS: dict[str, str] = {
     "model": "What a model is made of: parameters, FLOPs, memory.",
     "compare": "Accelerators, or reports of scenarios, side by side.",
     "rule": "Rules of thumb: list them, or ask one.",
+    "roofline": "What peaks and memory allow, and where kernels lie under it.",
+    "bench": "Measure kernels and exchanges on this machine's device.",
     "list": "What is installed: accelerators, systems, models ...",
     "plugins": "Who provides it, and what failed to load.",
     "new-plugin": "The skeleton of a plugin that adds an accelerator.",
@@ -34,7 +36,6 @@ COMMANDS: dict[str, str] = {
 
 LATER = {
     "calibrate": "it will fit a device's models to measurements",
-    "bench": "it will measure a device",
 }
 """Commands the documented interface names and this version does not have, and what each will do."""
 

@@ -42,12 +42,14 @@ def anatomy(model: Model, asked: Asked) -> dict[str, Any]:
         "context": model.context,
         "parameters": count.total,
         "active_parameters": count.active,
+        "draft_parameters": model.draft_parameters,
+        "weight_bytes": model.weight_bytes,
         "sequence": asked.sequence,
         "batch": asked.batch,
         "precision": asked.precision,
         "forward_flops": flops.total,
         "flops_per_token": flops.total / (asked.sequence * asked.batch),
-        "kv_cache_bytes_per_token": _cache_per_token(model, asked),
+        "kv_cache_bytes_per_token": model.kv_cache_growth_bytes(asked.precision),
         "kv_cache_bytes": model.kv_cache_bytes(asked.sequence, asked.precision) * asked.batch,
         "saved_bytes_per_layer": _saved(model, asked),
         "parameters_by_group": dict(count.by_group),
@@ -93,10 +95,6 @@ def _width(tensor: Tensor) -> str:
     return "×".join(sizes) or "1"
 
 
-def _cache_per_token(model: Model, asked: Asked) -> int:
-    return model.kv_cache_bytes(1, asked.precision)
-
-
 def _saved(model: Model, asked: Asked) -> dict[str, int | None]:
     """Bytes a layer of each kind keeps for its backward pass, by the number of its first layer."""
     found: dict[str, int | None] = {}
@@ -137,6 +135,7 @@ def _facts(data: dict[str, Any]) -> Table:
     ]
     at = f"{data['batch']} × {data['sequence']} tokens"
     rows = (
+        ("weights as stored", amount("_bytes", data["weight_bytes"])),
         (f"forward pass of {at}", amount("_flops", data["forward_flops"])),
         ("a token of it", amount("_flops", data["flops_per_token"])),
         (f"cache of a token, {data['precision']}", amount("_bytes", data["kv_cache_bytes_per_token"])),

@@ -12,7 +12,7 @@ from suanli.cli.asking import told
 from suanli.cli.command import Command, Option
 from suanli.cli.failures import ANSWERED, DOES_NOT_FIT
 from suanli.cli.plan_view import compute_blocks, compute_rows
-from suanli.cli.planning import ON, TOP
+from suanli.cli.planning import ON, TOP, systems
 from suanli.cli.render import write
 from suanli.errors import clip, near
 
@@ -66,6 +66,7 @@ def compute(**parameters: Any) -> int:
         return ANSWERED
     if parameters["compute"] is None:
         raise click.UsageError("give --compute RATE, or one of the plans from a model: train, serve", ctx)
+    target["on"] = systems(parameters)
     names = {"compute": "--compute", "on": "--on", "precision": "--precision"}
     with told(names | {"price_per_hour": "--price-per-hour"}):
         found = suanli.plan_compute(target.pop("compute"), **target)

@@ -10,7 +10,7 @@ from suanli.cli.command import Command, Option
 from suanli.cli.estimating import model_argument
 from suanli.cli.failures import ANSWERED, DOES_NOT_FIT
 from suanli.cli.plan_serve_view import blocks, rows
-from suanli.cli.planning import ON, TOP, asked, field_options, progress
+from suanli.cli.planning import ON, TOP, asked, field_options, progress, systems
 from suanli.cli.render import write
 from suanli.errors import InvalidInputError
 
@@ -38,7 +38,7 @@ def serve(**parameters: Any) -> int:
             tokens_per_s=parameters["tokens_per_s"],
             peak_factor=parameters["peak_factor"],
             slo=_slo(parameters),
-            on=parameters["on"],
+            on=systems(parameters),
             progress=tell,
         )
     write(

@@ -9,9 +9,9 @@ import attrs
 from suanli.cli.amounts import amount
 from suanli.cli.blocks import Block, Rows, Table, Text
 from suanli.cli.plan_train_view import layout_of
-from suanli.cli.plan_view import left_out, money, monies, plural, power_note, power_of, price_notes
+from suanli.cli.plan_view import ambiguous, costs, left_out, money, plural, power_note, price_notes
 from suanli.cli.report_notes import problems, settings
-from suanli.planning.serving import ServingOption, ServingPlan
+from suanli.planning.services import ServingOption, ServingPlan
 
 SPOKEN = {"output_tokens_per_s": "output tokens/s", "requests_per_s": "requests/s", "requests": "requests in flight"}
 
@@ -28,7 +28,7 @@ def blocks(plan: ServingPlan, top: int) -> list[Block]:
     ]
     if good:
         found += _best(good[0])
-        found += [_table(good[:top], plan.ranked_by), *left_out(min(top, len(good)), len(good))]
+        found += [*_tables(good[:top], plan.ranked_by), *left_out(min(top, len(good)), len(good))]
     else:
         found.append(Text(text="no system meets the targets", style="bad"))
     if bad:
@@ -40,6 +40,7 @@ def blocks(plan: ServingPlan, top: int) -> list[Block]:
         found.append(attrs.evolve(settings(first.report), title="One engine"))
     said = "latencies are means of a steady state: no queue before an engine, no bursts but the peak factor"
     found.append(Text(text=said, style="note"))
+    found += ambiguous(o.report for o in plan.options)
     found += power_note(o.keep for o in good[:top])
     return found + price_notes(
         (o.accelerator, o.keep.price_per_hour, o.keep.currency, o.keep.price_source)
@@ -92,11 +93,10 @@ def _best(option: ServingOption) -> list[Block]:
     return [Text(text=said, style="good"), *([Text(text=", ".join(cost))] if cost else [])]
 
 
-def _table(options: Sequence[ServingOption], ranked_by: str) -> Table:
-    kept = [o.keep for o in options]
-    currency, hours = monies([(k.cost_per_hour, k.currency) if k is not None else (None, None) for k in kept])
+def _tables(options: Sequence[ServingOption], ranked_by: str) -> list[Block]:
+    """The engines, and what they take: two tables, so that a narrow terminal has room."""
     rows = []
-    for o, hour in zip(options, hours, strict=True):
+    for o in options:
         s = o.serving
         assert s is not None
         assert o.report is not None
@@ -104,22 +104,21 @@ def _table(options: Sequence[ServingOption], ranked_by: str) -> Table:
             (
                 o.accelerator,
                 f"{o.accelerators:,}",
-                f"{o.engines:,}",
-                layout_of(o.report.layout),
                 amount("count", o.concurrency),
                 amount("_s", s.ttft_s),
                 amount("_s", s.tpot_s),
                 amount("count", o.full_tokens_per_s),
-                power_of(o.keep),
-                hour,
-                amount("cost", o.cost_per_million_tokens),
+                layout_of(o.report.layout),
             )
         )
-    costs = (f"{currency} an hour".strip(), "M tokens")
-    columns = ("accelerator", "number", "engines", "of", "each", "TTFT", "TPOT", "tokens/s", "power", *costs)
-    title = f"Ranked by {ranked_by}"
-    right = (1, 2, 4, 5, 6, 7, 8, 9, 10)
-    return Table(title=title, columns=columns, rows=tuple(rows), right=right, keep=(0, 1, 3, 4, 5, 6, 7, 8, 9, 10))
+    columns = ("accelerator", "number", "each", "TTFT", "TPOT", "tokens/s", "engine")
+    title, right = f"Ranked by {ranked_by}", (1, 2, 3, 4, 5)
+    engines = Table(title=title, columns=columns, rows=tuple(rows), right=right, keep=(0, *right))
+    kept = [(o.accelerator, o.keep) for o in options if o.keep is not None]
+    more: list[tuple[str, list[float | None]]] = [("M tokens", [o.cost_per_million_tokens for o in options])]
+    if any(o.mean_cost_per_million_tokens is not None for o in options):
+        more.append(("on average", [o.mean_cost_per_million_tokens for o in options]))
+    return [engines, costs(kept, more)]
 
 
 def rows(plan: ServingPlan) -> Rows:

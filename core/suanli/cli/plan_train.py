@@ -10,7 +10,7 @@ from suanli.cli.command import Command, Option
 from suanli.cli.estimating import kind_option, model_argument
 from suanli.cli.failures import ANSWERED, DOES_NOT_FIT
 from suanli.cli.plan_train_view import blocks, rows
-from suanli.cli.planning import ON, TOP, asked, field_options, progress
+from suanli.cli.planning import ON, TOP, asked, field_options, progress, systems
 from suanli.cli.render import write
 
 KINDS = ("pretrain", "finetune")
@@ -22,7 +22,7 @@ def train(**parameters: Any) -> int:
     names |= {"days": "--days", "budget": "--budget", "workload.tokens": "--tokens"}
     with told(names), progress() as tell:
         found = suanli.plan_training(
-            sections, days=parameters["days"], budget=parameters["budget"], on=parameters["on"], progress=tell
+            sections, days=parameters["days"], budget=parameters["budget"], on=systems(parameters), progress=tell
         )
     write(
         parameters["format"],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from suanli import units
 from suanli.cli.amounts import amount
 from suanli.cli.blocks import Block, Rows, Table, Text
-from suanli.cli.plan_view import left_out, money, monies, plural, price_notes
+from suanli.cli.plan_view import ambiguous, left_out, money, monies, plural, price_notes
 from suanli.cli.report_notes import problems, settings
 from suanli.layout import Layout
 from suanli.planning.asked import SECONDS_PER_DAY
@@ -35,7 +35,7 @@ def blocks(plan: TrainingPlan, top: int) -> list[Block]:
     found: list[Block] = [Text(text=_title(plan, first), style="headline")]
     if good:
         found += _best(good[0], plan.days)
-        found += [_table(good[:top], plan.ranked_by), *left_out(min(top, len(good)), len(good))]
+        found += [*_tables(good[:top], plan.ranked_by), *left_out(min(top, len(good)), len(good))]
     else:
         found.append(Text(text="no system meets the target", style="bad"))
     if bad:
@@ -44,6 +44,7 @@ def blocks(plan: TrainingPlan, top: int) -> list[Block]:
         found += problems(first.report, ("error", "warning")) if good else []
         found.append(settings(first.report))
         found.append(Text(text=_batch(first.report), style="note"))
+    found += ambiguous(o.report for o in plan.options)
     return found + price_notes(_price(o) for o in good[:top])
 
 
@@ -56,7 +57,8 @@ def _title(plan: TrainingPlan, first: TrainingOption | None) -> str:
         name = name if isinstance(name, str) else "a model"
         what = f"{kind} {name} on {amount('count', asked['workload']['tokens'])} tokens"
     limits = [f"in {plan.days:g} day{'' if plan.days == 1 else 's'}" if plan.days is not None else ""]
-    limits += [f"for {units.format(plan.budget, 'currency')}" if plan.budget is not None else ""]
+    currency = f" {first.currency}" if first is not None and first.currency is not None else ""
+    limits += [f"for {units.format(plan.budget, 'currency')}{currency}" if plan.budget is not None else ""]
     return " ".join([what, *(said for said in limits if said)])
 
 
@@ -78,29 +80,30 @@ def _best(option: TrainingOption, days: float | None) -> list[Block]:
     return found
 
 
-def _table(options: Sequence[TrainingOption], ranked_by: str) -> Table:
+def _tables(options: Sequence[TrainingOption], ranked_by: str) -> list[Block]:
+    """How many and how fast, and what they take: two tables, so that a narrow terminal has room."""
     currency, costs = monies([(o.cost, o.currency) for o in options])
-    rows = []
+    fast, taken = [], []
     for o, cost in zip(options, costs, strict=True):
         report, run = o.report, o.run
         assert report is not None
         assert run is not None
-        rows.append(
-            (
-                o.accelerator,
-                f"{o.accelerators:,}",
-                amount("_s", run.duration_s),
-                amount("_ratio", report.throughput.mfu_ratio),
-                amount("_s", report.time.step_s),
-                amount("count", run.accelerator_hours),
-                amount("_j", run.energy_j),
-                cost,
-                layout_of(report.layout),
-            )
-        )
-    columns = ("accelerator", "number", "time", "MFU", "step", "hours", "energy", currency or "cost", "layout")
-    title = f"Ranked by {ranked_by}"
-    return Table(title=title, columns=columns, rows=tuple(rows), right=(1, 2, 3, 4, 5, 6, 7), keep=tuple(range(8)))
+        mfu, step = amount("_ratio", report.throughput.mfu_ratio), amount("_s", report.time.step_s)
+        fast.append((o.accelerator, f"{o.accelerators:,}", amount("_s", run.duration_s), mfu, step, cost))
+        hours, energy = amount("count", run.accelerator_hours), amount("_j", run.energy_j)
+        taken.append((o.accelerator, hours, energy, layout_of(report.layout)))
+    title, right = f"Ranked by {ranked_by}", (1, 2, 3, 4, 5)
+    columns = ("accelerator", "number", "time", "MFU", "step", currency or "cost")
+    return [
+        Table(title=title, columns=columns, rows=tuple(fast), right=right, keep=(0, *right)),
+        Table(
+            title="What they take",
+            columns=("accelerator", "accelerator-hours", "energy", "layout"),
+            rows=tuple(taken),
+            right=(1, 2),
+            keep=(0, 1, 2),
+        ),
+    ]
 
 
 def _missed(options: Sequence[TrainingOption]) -> Table:

@@ -10,6 +10,7 @@ from suanli.cli.amounts import amount, rate
 from suanli.cli.blocks import Block, Rows, Table, Text
 from suanli.planning.compute import ComputeOption, ComputePlan
 from suanli.planning.running import Keep
+from suanli.report import Report
 
 MOST_PRICES = 3
 """Prices whose source is shown."""
@@ -47,6 +48,18 @@ def power_note(keeps: Iterable[Keep | None]) -> list[Block]:
     return [Text(text=said, style="note")] if starred else []
 
 
+def notes(lines: Iterable[str]) -> list[Block]:
+    """Lines a reader should know, each once."""
+    said = "\n".join(dict.fromkeys(line for line in lines if line))
+    return [Text(text=said, style="note")] if said else []
+
+
+def ambiguous(reports: Iterable[Report | None]) -> list[Block]:
+    """Which accelerators were meant by names that several go by."""
+    told = (p for report in reports if report is not None for p in report.problems)
+    return notes(p.message for p in told if p.code == "ambiguous-accelerator")
+
+
 def price_notes(prices: Iterable[tuple[str, float | None, str | None, str]]) -> list[Block]:
     """Where prices are from: accelerator, price of an hour, currency, source; each once, a few of them."""
     known = dict.fromkeys((name, money(price, currency), why) for name, price, currency, why in prices if price)
@@ -67,12 +80,13 @@ def compute_blocks(plan: ComputePlan, top: int) -> list[Block]:
     blocks: list[Block] = [Text(text=what, style="headline")]
     if good:
         blocks.append(Text(text=_best(good[0]), style="good"))
-        blocks.append(_table(good[:top], plan.ranked_by))
+        blocks += _tables(good[:top], plan.ranked_by)
         blocks += left_out(min(top, len(good)), len(good))
     bad = [o for o in plan.options if not o.meets]
     if bad or not good:
         said = "\n".join(f"{o.accelerator}: {o.reason}" for o in bad) or f"no accelerator has a {plan.precision} path"
         blocks.append(Text(text=said, style="bad"))
+    blocks += notes(o.note for o in plan.options)
     blocks += power_note(o.keep for o in good[:top])
     return blocks + price_notes(
         (o.accelerator, o.keep.price_per_hour, o.keep.currency, o.keep.price_source)
@@ -89,28 +103,39 @@ def _best(option: ComputeOption) -> str:
     return f"{plural(option.accelerators or 0, 'accelerator')} of {option.accelerator}{exact} in {nodes}{power}"
 
 
-def _table(options: Sequence[ComputeOption], ranked_by: str) -> Table:
-    kept = [o.keep for o in options]
-    currency, hours = monies([(k.cost_per_hour, k.currency) if k is not None else (None, None) for k in kept])
-    months = monies([(k.cost_per_month, k.currency) if k is not None else (None, None) for k in kept])[1]
-    rows = []
-    for o, hour, month in zip(options, hours, months, strict=True):
-        rows.append(
-            (
-                o.accelerator,
-                amount("_flops_per_s", o.peak_flops_per_s),
-                f"{o.exact_accelerators:,.1f}" if o.exact_accelerators is not None else "—",
-                f"{o.accelerators:,}",
-                f"{o.nodes:,} x {o.per_node}",
-                power_of(o.keep),
-                hour,
-                month,
-            )
+def _tables(options: Sequence[ComputeOption], ranked_by: str) -> list[Block]:
+    """How many, and what they take: two tables, so that a narrow terminal has room."""
+    kept = [(o.accelerator, o.keep) for o in options if o.keep is not None]
+    rows = [
+        (
+            o.accelerator,
+            amount("_flops_per_s", o.peak_flops_per_s),
+            f"{o.exact_accelerators:,.1f}" if o.exact_accelerators is not None else "—",
+            f"{o.accelerators:,}",
+            f"{o.nodes:,} x {o.per_node}",
         )
-    costs = tuple(f"{currency} {of}".strip() for of in ("an hour", "30 days"))
-    columns = ("accelerator", "each", "exactly", "built", "nodes", "power", *costs)
-    right = (1, 2, 3, 4, 5, 6, 7)
-    return Table(title=f"Ranked by {ranked_by}", columns=columns, rows=tuple(rows), right=right, keep=(0, 1, 6, 7))
+        for o in options
+    ]
+    columns = ("accelerator", "each", "exactly", "built", "nodes")
+    title, right = f"Ranked by {ranked_by}", (1, 2, 3, 4)
+    return [Table(title=title, columns=columns, rows=tuple(rows), right=right, keep=(0, *right)), costs(kept)]
+
+
+def costs(kept: Sequence[tuple[str, Keep]], more: Sequence[tuple[str, list[float | None]]] = ()) -> Table:
+    """Power and money, an accelerator a row.
+
+    Args:
+        kept: The accelerator and what it takes.
+        more: Further columns of money: a head, and an amount for each row.
+    """
+    amounts = {"an hour": [k.cost_per_hour for _, k in kept], "30 days": [k.cost_per_month for _, k in kept]}
+    amounts |= dict(more)
+    currencies = [k.currency for _, k in kept]
+    told = {head: monies(list(zip(values, currencies, strict=True))) for head, values in amounts.items()}
+    rows = tuple((name, power_of(k), *(cells[i] for _, cells in told.values())) for i, (name, k) in enumerate(kept))
+    columns = ("accelerator", "power", *(f"{currency} {head}".strip() for head, (currency, _) in told.items()))
+    right = tuple(range(1, len(columns)))
+    return Table(title="What they take", columns=columns, rows=rows, right=right, keep=(0, *right))
 
 
 def compute_rows(plan: ComputePlan) -> Rows:

@@ -18,7 +18,8 @@ ON = Option(
     multiple=True,
     metavar="SYSTEM",
     heading="System",
-    help="A system, or an accelerator whose default system is taken. May be repeated; every accelerator by default.",
+    help="A system, or an accelerator whose default system is taken; several with commas, or the option again. "
+    "Every accelerator by default.",
     shell_complete=names_of(["system", "accelerator"]),
 )
 TOP = Option(
@@ -34,6 +35,11 @@ def field_options(kinds: Sequence[str], command: str, without: Collection[str]) 
     """The options of every field of a scenario but some, named by their paths."""
     left_out = {parameter_of(path) for path in without}
     return [o for o in options(tuple(kinds), command) if o.name not in left_out]
+
+
+def systems(parameters: Mapping[str, Any]) -> list[str]:
+    """The names ``--on`` gives, each time one or several with commas between."""
+    return [name.strip() for given in parameters["on"] for name in given.split(",") if name.strip()]
 
 
 def asked(parameters: Mapping[str, Any], kinds: Sequence[str]) -> tuple[dict[str, Any], Told]:

@@ -8,9 +8,29 @@ Formulas live here once; an architecture only arranges operators.
 from __future__ import annotations
 
 from suanli.operators.attention import Attention
-from suanli.operators.base import How, Operator, cache_tokens
+from suanli.operators.base import How, Operator
 from suanli.operators.experts import Experts
-from suanli.operators.linear import Embedding, Linear, Loss
+from suanli.operators.latent import CompressedAttention, Compressor, Indexer, LatentAttention
+from suanli.operators.linear import Embedding, Linear, Loss, Product
 from suanli.operators.pointwise import Pointwise
+from suanli.operators.scan import CausalConv, DeltaScan, Scan, SelectiveScan
 
-__all__ = ["Attention", "Embedding", "Experts", "How", "Linear", "Loss", "Operator", "Pointwise", "cache_tokens"]
+__all__ = [
+    "Attention",
+    "CausalConv",
+    "CompressedAttention",
+    "Compressor",
+    "DeltaScan",
+    "Embedding",
+    "Experts",
+    "How",
+    "Indexer",
+    "LatentAttention",
+    "Linear",
+    "Loss",
+    "Operator",
+    "Pointwise",
+    "Product",
+    "Scan",
+    "SelectiveScan",
+]

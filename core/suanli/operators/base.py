@@ -20,12 +20,14 @@ class How:
         dropout: Probability; 0 keeps no mask.
         fused: Whether residuals and rotations are folded into their neighbours' passes.
         passes: Passes over memory an elementwise step takes, next to one fused kernel.
+        unfused: Whether every elementary step keeps what its own gradient needs, as in a framework's plain modules.
     """
 
     attention: str = "flash"
     dropout: float = 0.0
     fused: bool = False
     passes: float = 1.0
+    unfused: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -69,6 +71,10 @@ class Operator:
         """Tokens its cache is limited to; 0 for no limit."""
         return 0
 
+    def entries(self, tensor: Tensor, tokens: Number) -> Number:
+        """Entries along KV_SEQUENCE a cached tensor holds after `tokens` of one sequence."""
+        return minimum(tokens, float(self.window)) if self.window else tokens
+
     def flops(self, at: Local) -> Number:
         """Matrix FLOPs of the forward pass on this rank."""
         return 0.0
@@ -84,8 +90,3 @@ class Operator:
     def kept(self, how: How) -> tuple[Tensor, ...]:
         """Tensors the backward pass needs."""
         return ()
-
-
-def cache_tokens(operator: Operator, tokens: Number) -> Number:
-    """Tokens an operator's cache holds after `tokens` of one sequence."""
-    return minimum(tokens, float(operator.window)) if operator.window else tokens

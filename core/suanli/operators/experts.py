@@ -95,4 +95,6 @@ class Experts(Operator):
     def kept(self, how: How) -> tuple[Tensor, ...]:
         inner = (*self.reads[0].dims[:-1], Dim(EXPERT_FFN, self.width))
         names = ("gate", "up", "activated") if self.gated else ("up", "activated")
+        if how.unfused and self.gated:
+            names = (*names, "opened")
         return (*self.reads, *(Tensor(name=f"{self.name}.{n}", dims=inner) for n in names), *self.writes)

@@ -23,11 +23,13 @@ class Linear(Operator):
         inputs: Trailing dimensions of the tensor read that are summed over.
         bias: Whether each output has a bias.
         tied: Whether the weight is another parameter's storage.
+        upcasts: Whether plain modules take it in fp32.
     """
 
     inputs: tuple[Dim, ...]
     bias: bool = False
     tied: bool = False
+    upcasts: bool = False
 
     @functools.cached_property
     def _outputs(self) -> tuple[tuple[Dim, ...], ...]:
@@ -79,6 +81,41 @@ class Linear(Operator):
         return (gemm(m=m, n=k, k=n, formats=at.formats), gemm(m=k, n=n, k=m, formats=at.formats))
 
     def kept(self, how: How) -> tuple[Tensor, ...]:
+        if how.unfused and self.upcasts:
+            return tuple(attrs.evolve(t, name=f"{t.name}.wide", format="fp32") for t in self.reads)
+        return self.reads
+
+
+@attrs.frozen(kw_only=True)
+class Product(Operator):
+    """A product of two activations, for each token: (rows, inner) by (inner, outer); on every rank alike.
+
+    Attributes:
+        rows: Of the first.
+        inner: Summed over.
+        outer: Columns of the second.
+    """
+
+    rows: int
+    inner: int
+    outer: int
+
+    def flops(self, at: Local) -> Number:
+        return matmul_flops(m=at.tokens * self.rows, n=float(self.outer), k=float(self.inner))
+
+    def _kernel(self, at: Local, times: float) -> Kernel:
+        moved: Number = 0.0
+        for tensor in (*self.reads, *self.writes):
+            moved = moved + at.held(tensor)
+        return elementwise(bytes=times * moved, flops=times * self.flops(at))
+
+    def forward(self, at: Local, how: How) -> tuple[Kernel, ...]:
+        return (self._kernel(at, 1.0),)
+
+    def backward(self, at: Local, how: How) -> tuple[Kernel, ...]:
+        return (self._kernel(at, 2.0),)
+
+    def kept(self, how: How) -> tuple[Tensor, ...]:
         return self.reads
 
 
@@ -90,12 +127,14 @@ class Embedding(Operator):
         vocabulary: Rows.
         hidden: Width.
         positions: Rows of a learned position table; 0 for none.
+        position_width: Width of that table; `hidden` where not stated.
         dropout: Whether dropout follows.
     """
 
     vocabulary: int
     hidden: int
     positions: int = 0
+    position_width: int = 0
     dropout: bool = False
 
     @functools.cached_property
@@ -103,7 +142,7 @@ class Embedding(Operator):
         table = (Dim(VOCABULARY, self.vocabulary), Dim(HIDDEN, self.hidden))
         found = [Parameter(name=f"{self.name}.weight", dims=table, group=self.group)]
         if self.positions:
-            rows = (Dim("positions", self.positions), Dim(HIDDEN, self.hidden))
+            rows = (Dim("positions", self.positions), Dim(HIDDEN, self.position_width or self.hidden))
             found.append(Parameter(name=f"{self.name}.positions", dims=rows, group=self.group))
         return tuple(found)
 

@@ -22,6 +22,7 @@ class Pointwise(Operator):
         keeps_input: Whether the backward pass needs what it reads.
         dropout: Whether dropout follows it, keeping a mask of what it writes.
         fusable: Whether a fused implementation folds it into its neighbours' passes.
+        steps: What it keeps when it runs as elementary steps; None for what a fused kernel keeps.
     """
 
     width: tuple[Dim, ...] = ()
@@ -29,6 +30,7 @@ class Pointwise(Operator):
     keeps_input: bool = True
     dropout: bool = False
     fusable: bool = False
+    steps: tuple[Tensor, ...] | None = None
 
     @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -57,6 +59,8 @@ class Pointwise(Operator):
 
     def kept(self, how: How) -> tuple[Tensor, ...]:
         kept = self.reads if self.keeps_input else ()
+        if how.unfused and self.steps is not None:
+            kept = self.steps
         if self.dropout and how.dropout:
             masks = (Tensor(name=f"{self.name}.mask", dims=t.dims, format="mask") for t in self.writes)
             return (*kept, *masks)

@@ -11,7 +11,7 @@ import attrs
 
 from suanli import units
 from suanli.catalogs import Catalog
-from suanli.errors import InvalidInputError, ScenarioError, SuanliError, UnknownNameError, near, show
+from suanli.errors import InvalidInputError, ScenarioError, SuanliError, UnknownNameError, show
 from suanli.hardware import System
 from suanli.resolve import resolve
 from suanli.specs import Scenario, SystemSpec
@@ -290,19 +290,3 @@ def _model_faults(workspace: Workspace, spec: Mapping[str, Any]) -> tuple[str, .
         except SuanliError as exc:
             return (f"model.{field}: {exc}",)
     return ()
-
-
-def table(path: str, value: Any, known: Iterable[str], faults: list[str]) -> dict[str, Any]:
-    """A table of targets; a fault is noted for a key that is not known."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        faults.append(f"{path}: expected a table, got {show(value)}")
-        return {}
-    names = tuple(known)
-    for key in value:
-        if key not in names:
-            close = near(str(key), names)
-            meant = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
-            faults.append(f"{path}: unknown key {show(key)}{meant}")
-    return {k: v for k, v in value.items() if k in names}

@@ -16,6 +16,7 @@ from suanli.numeric import ceil
 from suanli.planning.asked import Candidate, names_of, place, quantity
 from suanli.planning.running import Keep, power_w, ranked
 from suanli.prices import USUAL_CURRENCY
+from suanli.report import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from suanli.workspace import Workspace
@@ -32,8 +33,8 @@ def accelerators_for(*, flops_per_s: float, peak_flops_per_s: float) -> float:
 
 @formula(unit="nodes", source="definition: the last node is bought whole")
 def whole_nodes(*, accelerators: float, per_node: float) -> float:
-    """Whole nodes that hold so many accelerators."""
-    return float(ceil(accelerators / per_node))
+    """Whole nodes that hold so many accelerators; a trillionth too many is rounding."""
+    return float(ceil(accelerators / per_node * (1.0 - 1e-12)))
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +54,7 @@ class ComputeOption:
         total_flops_per_s: Of all of them.
         keep: Power and cost.
         reason: Why there is no answer.
+        note: Which parts the name it was asked for by could also mean.
     """
 
     accelerator: str
@@ -67,6 +69,7 @@ class ComputeOption:
     total_flops_per_s: float | None = None
     keep: Keep | None = None
     reason: str = ""
+    note: str = ""
 
     @property
     def meets(self) -> bool:
@@ -106,7 +109,14 @@ class ComputePlan:
         """The plan, JSON-ready."""
         target = {"flops_per_s": self.flops_per_s, "precision": self.precision, "sparse": self.sparse}
         options = [o.to_dict() for o in self.options]
-        return {"plan": "compute", **target, "meets": self.meets, "ranked_by": self.ranked_by, "options": options}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "plan": "compute",
+            **target,
+            "meets": self.meets,
+            "ranked_by": self.ranked_by,
+            "options": options,
+        }
 
 
 def plan_compute(
@@ -146,9 +156,7 @@ def plan_compute(
     places = _places(catalog, on, faults)
     if faults or rate is None:
         raise InvalidInputError(faults, "")
-    found = [
-        _option(device, at, rate, form, sparse, _Price.of(catalog, device, price, currency)) for device, at in places
-    ]
+    found = [_option(place, rate, form, sparse, _Price.of(catalog, place[0], price, currency)) for place in places]
     if not _asked(on):
         found = [o for o in found if o.meets]
     options, rank = ranked(
@@ -177,22 +185,28 @@ def _format(catalog: Catalog, precision: Any, faults: list[str]) -> str:
     return names[precision.strip().lower()]
 
 
-def _places(catalog: Catalog, on: Any, faults: list[str]) -> list[tuple[Accelerator, System | None]]:
+_Place = tuple[Accelerator, System | None, str]
+"""An accelerator, the system it stands in, and what else its name could have meant."""
+
+
+def _places(catalog: Catalog, on: Any, faults: list[str]) -> list[_Place]:
     """The accelerators asked for with the system each stands in; all of them by default."""
-    found: list[tuple[Accelerator, System | None]] = []
+    found: list[_Place] = []
     names = names_of(on, faults)
     for name in names or catalog.names("accelerator"):
         try:
             device = catalog.accelerator(name)
             at = catalog.system(device.default_system) if device.default_system else None
+            also = ", ".join(device.siblings) if name.strip().lower() != device.id else ""
         except UnknownNameError:
             try:
                 known: Candidate = place(catalog, name)
             except UnknownNameError as exc:
                 faults.append(f"on: {exc}")
                 continue
-            device, at = catalog.accelerator(known.accelerator), known.system
-        found.append((device, at))
+            device, at, also = catalog.accelerator(known.accelerator), known.system, ""
+        said = f"{name!r} is taken to be {device.id} ({device.product}); it could also mean {also}" if also else ""
+        found.append((device, at, said))
     return list(dict.fromkeys(found))
 
 
@@ -230,14 +244,14 @@ class _Price:
         )
 
 
-def _option(
-    device: Accelerator, system: System | None, rate: float, precision: str, sparse: bool, price: _Price
-) -> ComputeOption:
+def _option(at: _Place, rate: float, precision: str, sparse: bool, price: _Price) -> ComputeOption:
+    device, system, note = at
     per_node = int(system.accelerators_per_node) if system is not None else 1
     about: dict[str, Any] = {
         "accelerator": device.id,
         "system": system.id if system is not None else None,
         "per_node": per_node,
+        "note": note,
     }
     peak = 0.0 if sparse and precision in VECTOR else device.peak_flops_per_s(precision, sparse=sparse)
     if peak <= 0.0:

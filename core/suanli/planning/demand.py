@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 
 from suanli import units
+from suanli.errors import near, show
 from suanli.formulas import formula
-from suanli.planning.asked import HOURS_PER_MONTH, quantity, table
+from suanli.planning.asked import HOURS_PER_MONTH, quantity
 from suanli.report import Serving
 
 TRAFFIC = ("visits_per_month", "minutes_per_visit", "tokens_per_s", "peak_factor")
@@ -145,7 +146,7 @@ def demand_of(
     if len(ways) != 1:
         got = f"got {' and '.join(ways)}" if ways else "got none"
         faults.append(f"demand: give one of users, rate (requests a second) or traffic; {got}")
-    given = table("traffic", traffic, TRAFFIC, faults)
+    given = _table("traffic", traffic, TRAFFIC, faults)
     for name, value in (("tokens_per_s", tokens_per_s), ("peak_factor", peak_factor)):
         if value is not None and name in given:
             faults.append(f"{name}: given twice, in traffic too")
@@ -183,7 +184,7 @@ def slo_of(slo: Any, demand: Demand | None, faults: list[str]) -> Slo:
     if isinstance(slo, Mapping) and "percentile" in slo:
         faults.append("slo.percentile: not there yet in this version of suanli; targets are held against the mean")
         slo = {k: v for k, v in slo.items() if k != "percentile"}
-    given = table("slo", slo, TARGETS, faults)
+    given = _table("slo", slo, TARGETS, faults)
     ttft, tpot = (quantity(f"slo.{n}", given.get(n), "s", faults) for n in TARGETS)
     if tpot is None and demand is not None and demand.tokens_per_s is not None:
         why = f"TPOT so that each user gets {demand.tokens_per_s:g} tokens/s"
@@ -191,3 +192,19 @@ def slo_of(slo: Any, demand: Demand | None, faults: list[str]) -> Slo:
     if tpot is None:
         return Slo(ttft_s=ttft, tpot_s=USUAL_TPOT_S, why="TPOT by default: faster than most people read")
     return Slo(ttft_s=ttft, tpot_s=tpot)
+
+
+def _table(path: str, value: Any, known: Iterable[str], faults: list[str]) -> dict[str, Any]:
+    """A table of targets; a fault is noted for a key that is not known."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        faults.append(f"{path}: expected a table, got {show(value)}")
+        return {}
+    names = tuple(known)
+    for key in value:
+        if key not in names:
+            close = near(str(key), names)
+            meant = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+            faults.append(f"{path}: unknown key {show(key)}{meant}")
+    return {k: v for k, v in value.items() if k in names}

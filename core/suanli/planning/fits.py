@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from suanli.report import MemoryParts, Report
+from suanli.report import SCHEMA_VERSION, MemoryParts, Report
 
 
 @attrs.frozen(kw_only=True)
@@ -107,4 +107,10 @@ class Fitting:
     def to_dict(self) -> dict[str, Any]:
         """The answer, JSON-ready."""
         data = attrs.asdict(self, recurse=False, filter=lambda a, _: a.name != "options")
-        return {"plan": "fit", **data, "fits": self.meets, "options": [o.to_dict() for o in self.options]}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "plan": "fit",
+            **data,
+            "fits": self.meets,
+            "options": [o.to_dict() for o in self.options],
+        }

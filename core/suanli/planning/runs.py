@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from suanli.report import Report, Run
+from suanli.report import SCHEMA_VERSION, Report, Run
 
 
 @attrs.frozen(kw_only=True)
@@ -124,4 +124,9 @@ class TrainingPlan:
     def to_dict(self) -> dict[str, Any]:
         """The plan, JSON-ready."""
         target = {"days": self.days, "budget": self.budget, "meets": self.meets, "ranked_by": self.ranked_by}
-        return {"plan": "training", **target, "options": [o.to_dict() for o in self.options]}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "plan": "training",
+            **target,
+            "options": [o.to_dict() for o in self.options],
+        }

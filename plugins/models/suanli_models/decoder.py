@@ -1,258 +1,221 @@
-"""Parts shared by decoder families: dimensions, attention, feed-forward, embedding and head."""
+"""What decoders of every family have in common, and the ways a layer is wired."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import ClassVar
 
 import attrs
-from attrs.validators import ge, gt, le, optional
 
-from suanli import Attention, Block, Dim, Embedding, Experts, Linear, Loss, Operator, Pointwise, Tensor
-from suanli.tensors import (
-    CHOICES,
-    FFN,
-    HEAD_DIM,
-    HEADS,
-    HIDDEN,
-    KV_HEADS,
-    TOP_K,
-    VOCABULARY,
-    tokens,
-)
+from suanli import Block, Linear, ModelFamily, Operator, Tensor
+from suanli.tensors import HIDDEN, Dim
+from suanli_models.ends import embedding, head
+from suanli_models.fields import count, kinds, maybe, size, some, switch
+from suanli_models.parts import AttentionShape, attention, feed_forward, norm, residual, stream
 
-MOST = 2**31
-MOST_LAYERS = 2_000
+SLIDING = "sliding_attention"
+FULL = "full_attention"
+LEGACY = {"attention": FULL, "global": FULL, "local": SLIDING, "mamba": "linear_attention"}
+"""What older configurations call the kinds of layers."""
 
 
-def size(*keys: str, **options: Any) -> Any:
-    """A required whole number above 0, read from the first of `keys` a configuration has."""
-    return attrs.field(validator=[gt(0), le(MOST)], metadata={"config": keys}, **options)
+@attrs.frozen(kw_only=True)
+class Decoder(ModelFamily):
+    """A stack of layers, each an attention and a feed-forward around a residual stream; families derive from this.
 
-
-def maybe(*keys: str, default: int | None = None) -> Any:
-    """A whole number above 0, or None where the configuration has none."""
-    return attrs.field(default=default, validator=optional([gt(0), le(MOST)]), metadata={"config": keys})
-
-
-def count(*keys: str) -> Any:
-    """The number of layers."""
-    return attrs.field(validator=[gt(0), le(MOST_LAYERS)], metadata={"config": keys})
-
-
-def switch(default: bool, *keys: str) -> Any:
-    """A flag with a default."""
-    return attrs.field(default=default, metadata={"config": keys})
-
-
-def ratio(default: float, *keys: str) -> Any:
-    """A number from 0 to 1."""
-    return attrs.field(default=default, validator=[ge(0.0), le(1.0)], metadata={"config": keys})
-
-
-def stream(name: str, hidden: int) -> Tensor:
-    """A tensor of the residual stream's width."""
-    return Tensor(name=name, dims=tokens(Dim(HIDDEN, hidden)))
-
-
-def norm(name: str, reads: Tensor, writes: Tensor, hidden: int, *, bias: bool = False) -> Pointwise:
-    """RMSNorm, or LayerNorm with a bias."""
-    return Pointwise(name=name, group="norm", reads=(reads,), writes=(writes,), width=(Dim(HIDDEN, hidden),), bias=bias)
-
-
-def attention(
-    reads: Tensor,
-    writes: Tensor,
-    *,
-    hidden: int,
-    heads: int,
-    kv_heads: int,
-    head_dim: int,
-    qkv_bias: bool = False,
-    out_bias: bool = False,
-    head_norm: bool = False,
-    rotary: bool = True,
-    window: int = 0,
-) -> tuple[Operator, ...]:
-    """Projections to queries, keys and values, the attention core, and the projection back.
-
-    Args:
-        reads: The normed stream.
-        writes: What is added to the stream.
+    Attributes:
+        vocabulary: Rows of the embedding.
         hidden: Width of the stream.
+        layers: Decoder layers.
         heads: Query heads.
-        kv_heads: Key and value heads.
-        head_dim: Width of a head.
-        qkv_bias: Whether the first projections have biases.
-        out_bias: Whether the last has.
-        head_norm: Whether queries and keys are normed head by head.
-        rotary: Whether positions rotate queries and keys.
-        window: Keys a query may look back on; 0 for all.
+        kv_heads: Key and value heads; as many as query heads where not given.
+        head_dim: Width of a head; hidden / heads where not given.
+        window: Keys a query may look back on, where it is limited.
+        tied: Whether the head is the embedding.
+        longest: The context it was made for.
+        layer_kinds: The kind of each layer, where the configuration lists them.
+        activation: Of the feed-forward; the family's own where not given.
+        ahead: Multi-token prediction modules.
+        norms: The kind of the stream's norms; see :func:`suanli_models.parts.norm`.
+        activates: The activation of the feed-forward where the configuration names none.
+        head_norm: Norms of queries and keys; see :class:`AttentionShape`.
+        gated: Whether the activation of the feed-forward has a gate.
+        wiring: ``"pre"``, ``"post"`` (branches normed), ``"sandwich"`` (both), ``"parallel"`` (attention and
+            feed-forward side by side behind one norm), ``"parallel-two"`` (behind a norm each).
+        head_bias: Whether the logits have one.
+        learned_ahead: Whether the modules that predict further ahead are weights of the checkpoint.
     """
-    q = Tensor(name="query", dims=tokens(Dim(HEADS, heads), Dim(HEAD_DIM, head_dim)))
-    k = Tensor(name="key", dims=tokens(Dim(KV_HEADS, kv_heads), Dim(HEAD_DIM, head_dim)))
-    v = attrs.evolve(k, name="value")
-    out = attrs.evolve(q, name="attended")
-    found: list[Operator] = [
-        Linear(
-            name="qkv",
-            group="attention",
-            reads=(reads,),
-            writes=(q, k, v),
-            inputs=(Dim(HIDDEN, hidden),),
-            bias=qkv_bias,
+
+    norms: ClassVar[str] = "rms"
+    head_norm: ClassVar[str] = ""
+    head_norm_bias: ClassVar[bool] = False
+    gated: ClassVar[bool] = True
+    activates: ClassVar[str] = "silu"
+    wiring: ClassVar[str] = "pre"
+    head_bias: ClassVar[bool] = False
+
+    vocabulary: int = size("vocab_size", "padded_vocab_size", "vocabulary")
+    hidden: int = size("hidden_size", "n_embd", "d_model", "hidden")
+    layers: int = count("num_hidden_layers", "n_layer", "num_layers", "n_layers", "layers")
+    heads: int = size("num_attention_heads", "n_head", "num_heads", "n_heads", "heads")
+    kv_heads: int | None = maybe("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_heads")
+    head_dim: int | None = maybe("head_dim")
+    window: int | None = maybe("sliding_window", "window")
+    tied: bool = switch(False, "tie_word_embeddings", "tied")
+    longest: int | None = maybe("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "context")
+    layer_kinds: tuple[str, ...] | None = kinds("layer_types", "layers_block_type")
+    activation: str | None = attrs.field(
+        default=None,
+        metadata={
+            "config": ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act", "activation"),
+            "null": True,
+        },
+    )
+    ahead: int | None = some("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers", most=100)
+
+    def check(self) -> Iterable[str]:
+        """Heads and groups must divide, and each layer have a kind."""
+        if self.head_dim is None and self.hidden % self.heads:
+            yield f"hidden: {self.hidden} is not a multiple of {self.heads} heads; give head_dim"
+        if self.kv_heads is not None:
+            if self.kv_heads > self.heads:
+                yield f"kv_heads: {self.kv_heads} is more than the {self.heads} heads"
+            elif self.heads % self.kv_heads:
+                yield f"kv_heads: {self.kv_heads} does not divide {self.heads} heads"
+        if self.layer_kinds is not None and len(self.layer_kinds) < self.layers:
+            yield f"layer_kinds: {len(self.layer_kinds)} entries for {self.layers} layers"
+
+    def depth(self) -> int:
+        """Decoder layers."""
+        return self.layers
+
+    def context(self) -> int | None:
+        """The context it was made for."""
+        return self.longest
+
+    @property
+    def width(self) -> int:
+        """Width of a head."""
+        return self.head_dim or self.hidden // self.heads
+
+    def pattern(self, layer: int) -> str:
+        """The kind of a layer where the configuration lists none."""
+        return FULL
+
+    def kind(self, layer: int) -> str:
+        """The kind of a layer."""
+        listed = self.layer_kinds
+        if listed is None:
+            return self.pattern(layer)
+        return LEGACY.get(listed[layer], listed[layer]) if layer < len(listed) else FULL
+
+    def reach(self, layer: int) -> int:
+        """Keys a query of a layer may look back on; 0 for all."""
+        return (self.window or 0) if self.kind(layer) == SLIDING else 0
+
+    def embedding(self) -> Block:
+        """Token embedding."""
+        return embedding(self.vocabulary, self.hidden)
+
+    def head(self) -> Block:
+        """Norm, logits, loss."""
+        return head(self.vocabulary, self.hidden, tied=self.tied, kind=self.norms, bias=self.biased_head())
+
+    def biased_head(self) -> bool:
+        """Whether the logits have a bias."""
+        return self.head_bias
+
+    def shape(self, layer: int) -> AttentionShape:
+        """The attention of a layer."""
+        return AttentionShape(
+            heads=self.heads,
+            kv_heads=self.kv_heads or self.heads,
+            head_dim=self.width,
+            head_norm=self.head_norm,
+            head_norm_bias=self.head_norm_bias,
+            window=self.reach(layer),
+            norms=self.norms,
         )
-    ]
-    if head_norm:
-        width = (Dim(HEAD_DIM, head_dim),)
-        for tensor in (q, k):
-            normed = attrs.evolve(tensor, name=f"{tensor.name}.normed")
+
+    def attend(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
+        """The attention of a layer."""
+        return attention(reads, writes, self.shape(layer))
+
+    def mixer(self, layer: int, reads: Tensor, writes: Tensor) -> tuple[Operator, ...]:
+        """The feed-forward of a layer."""
+        return feed_forward(reads, writes, inner=4 * self.hidden, gated=self.gated, activation=self.act())
+
+    def act(self) -> str:
+        """The activation of the feed-forward."""
+        return self.activation or self.activates
+
+    def normed(self, name: str, reads: Tensor, writes: Tensor) -> Operator:
+        """A norm of the stream."""
+        return norm(name, reads, writes, kind=self.norms)
+
+    def decoder(self, layer: int) -> Block:
+        """One layer, wired as its family does."""
+        x = stream("stream", self.hidden)
+        return Block(name=self.label(layer), checkpoint=x, operators=self.wired(layer, x, stream("next", self.hidden)))
+
+    def wires(self) -> str:
+        """How a layer is wired."""
+        return self.wiring
+
+    def label(self, layer: int) -> str:
+        """What a layer is called."""
+        return "decoder"
+
+    def wired(self, layer: int, x: Tensor, z: Tensor) -> tuple[Operator, ...]:
+        """The operators of one layer, from the stream to the stream."""
+        a, branch, y, m, inner = (
+            stream(n, self.hidden) for n in ("attention.in", "attention.out", "middle", "mlp.in", "mlp.out")
+        )
+        wiring = self.wires()
+        if wiring.startswith("parallel"):
+            found = [self.normed("attention_norm", x, a), *self.attend(layer, a, branch)]
+            if wiring == "parallel-two":
+                found.append(self.normed("mlp_norm", x, m))
+            found += self.mixer(layer, m if wiring == "parallel-two" else a, inner)
+            return (*found, residual("residual", x, branch, inner, z))
+        found = []
+        before, after = wiring in ("pre", "sandwich"), wiring in ("post", "sandwich")
+        if before:
+            found.append(self.normed("attention_norm", x, a))
+        found += self.attend(layer, a if before else x, branch)
+        if after:
+            found.append(self.normed("attention_post_norm", branch, stream("attention.normed", self.hidden)))
+            branch = stream("attention.normed", self.hidden)
+        found.append(residual("attention_residual", x, branch, y))
+        if before:
+            found.append(self.normed("mlp_norm", y, m))
+        found += self.mixer(layer, m if before else y, inner)
+        if after:
+            found.append(self.normed("mlp_post_norm", inner, stream("mlp.normed", self.hidden)))
+            inner = stream("mlp.normed", self.hidden)
+        return (*found, residual("mlp_residual", y, inner, z))
+
+    def drafts(self) -> tuple[Block, ...]:
+        """Modules that predict tokens further ahead: two norms, a projection, a layer, a norm (DeepSeek-V3, sec. 2.2).
+
+        Embedding and head are the model's own.
+        """
+        h = self.hidden
+        x, token, joint = stream("stream", h), stream("token", h), Tensor(name="joint", dims=stream("", h).dims)
+        pair = (Dim(HIDDEN, 2 * h),)
+        found = []
+        for number in range(self.ahead or 0):
+            last = self.layers + number
             found.append(
-                Pointwise(name=f"{tensor.name}_norm", group="norm", reads=(tensor,), writes=(normed,), width=width)
-            )
-        q, k = (attrs.evolve(t, name=f"{t.name}.normed") for t in (q, k))
-    if rotary:
-        # Rotated in place: the backward pass rotates back, and needs nothing kept.
-        found.append(
-            Pointwise(name="rotary", group="attention", reads=(q, k), writes=(q, k), keeps_input=False, fusable=True)
-        )
-    found.append(
-        Attention(
-            name="core",
-            group="attention_core",
-            reads=(q, k, v),
-            writes=(out,),
-            heads=heads,
-            kv_heads=kv_heads,
-            head_dim=head_dim,
-            reach=window,
-        )
-    )
-    inputs = (Dim(HEADS, heads), Dim(HEAD_DIM, head_dim))
-    found.append(Linear(name="out", group="attention", reads=(out,), writes=(writes,), inputs=inputs, bias=out_bias))
-    return tuple(found)
-
-
-def residual(name: str, stream_in: Tensor, branch: Tensor, stream_out: Tensor) -> Pointwise:
-    """The stream plus a branch, dropout on the branch."""
-    return Pointwise(
-        name=name,
-        group="residual",
-        reads=(stream_in, branch),
-        writes=(stream_out,),
-        keeps_input=False,
-        dropout=True,
-        fusable=True,
-    )
-
-
-def feed_forward(
-    reads: Tensor,
-    writes: Tensor,
-    *,
-    hidden: int,
-    inner: int,
-    gated: bool = True,
-    bias: bool = False,
-    group: str = "mlp",
-) -> tuple[Operator, ...]:
-    """Up (and gate), activation, down."""
-    up = Tensor(name=f"{group}.up", dims=tokens(Dim(FFN, inner)))
-    gate = attrs.evolve(up, name=f"{group}.gate")
-    active = attrs.evolve(up, name=f"{group}.activated")
-    raised = (gate, up) if gated else (up,)
-    width = (Dim(HIDDEN, hidden),)
-    return (
-        Linear(name=f"{group}_up", group=group, reads=(reads,), writes=raised, inputs=width, bias=bias),
-        Pointwise(name=f"{group}_activation", group=group, reads=raised, writes=(active,)),
-        Linear(
-            name=f"{group}_down", group=group, reads=(active,), writes=(writes,), inputs=(Dim(FFN, inner),), bias=bias
-        ),
-    )
-
-
-def routed_experts(
-    reads: Tensor,
-    writes: Tensor,
-    *,
-    hidden: int,
-    experts: int,
-    top_k: int,
-    inner: int,
-    shared: int = 0,
-    shared_gate: bool = False,
-) -> tuple[Operator, ...]:
-    """A router, the experts its tokens go to, and a shared expert of width `shared` where there is one."""
-    scores = Tensor(name="router.scores", dims=tokens(Dim(CHOICES, experts)), format="fp32")
-    sent = Tensor(name="dispatched", dims=tokens(Dim(TOP_K, top_k), Dim(HIDDEN, hidden)))
-    back = attrs.evolve(sent, name="returned")
-    found: list[Operator] = [
-        Linear(name="router", group="router", reads=(reads,), writes=(scores,), inputs=(Dim(HIDDEN, hidden),)),
-        Pointwise(name="dispatch", group="router", reads=(reads,), writes=(sent,), keeps_input=False),
-        Experts(
-            name="experts",
-            group="experts",
-            reads=(sent,),
-            writes=(back,),
-            experts=experts,
-            top_k=top_k,
-            hidden=hidden,
-            width=inner,
-        ),
-    ]
-    merged: tuple[Tensor, ...] = (back,)
-    if shared:
-        side = attrs.evolve(writes, name="shared.out")
-        found += feed_forward(reads, side, hidden=hidden, inner=shared, group="shared_experts")
-        if shared_gate:
-            opening = Tensor(name="shared.gate", dims=tokens(Dim("gate", 1)))
-            found.append(
-                Linear(
-                    name="shared_gate",
-                    group="router",
-                    reads=(reads,),
-                    writes=(opening,),
-                    inputs=(Dim(HIDDEN, hidden),),
+                Block(
+                    name="prediction",
+                    operators=(
+                        self.normed("token_norm", token, stream("token.normed", h)),
+                        self.normed("stream_norm", x, stream("stream.normed", h)),
+                        Linear(name="join", group="prediction", reads=(token,), writes=(joint,), inputs=pair),
+                        *self.wired(last, joint, stream("next", h)),
+                        self.normed("final_norm", stream("next", h), stream("final", h)),
+                    ),
                 )
             )
-        merged = (back, side)
-    found.append(
-        Pointwise(name="combine", group="router", reads=(*merged, scores), writes=(writes,), keeps_input=False)
-    )
-    return tuple(found)
-
-
-def embedding(vocabulary: int, hidden: int, *, positions: int = 0, dropout: bool = False) -> Block:
-    """Token embedding, with learned positions where there are some."""
-    out = stream("stream", hidden)
-    table = Embedding(
-        name="embedding",
-        group="embedding",
-        writes=(out,),
-        vocabulary=vocabulary,
-        hidden=hidden,
-        positions=positions,
-        dropout=dropout,
-    )
-    return Block(name="embedding", operators=(table,))
-
-
-def head(vocabulary: int, hidden: int, *, tied: bool, norm_bias: bool = False) -> Block:
-    """The last norm, logits and loss; the logits' weight may be the embedding's."""
-    last, normed = stream("stream", hidden), stream("final", hidden)
-    logits = Tensor(name="logits", dims=tokens(Dim(VOCABULARY, vocabulary)))
-    losses = Tensor(name="loss", dims=tokens(), format="fp32")
-    return Block(
-        name="head",
-        operators=(
-            norm("final_norm", last, normed, hidden, bias=norm_bias),
-            Linear(
-                name="lm_head",
-                group="head",
-                reads=(normed,),
-                writes=(logits,),
-                inputs=(Dim(HIDDEN, hidden),),
-                tied=tied,
-            ),
-            Loss(name="loss", group="loss", reads=(logits,), writes=(losses,)),
-        ),
-    )
+        return tuple(found)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from importlib.resources import files
 
 from suanli import ModelFamily, ModelPreset, hookimpl, read_catalog
-from suanli_models.dense import Gpt2, Llama, Mistral, Qwen2, Qwen3
-from suanli_models.moe import Mixtral, Qwen2Moe, Qwen3Moe
+
+MODULES = (
+    *("dense", "llamas", "gpt", "gpt_later", "moe", "moe_later", "latent", "latent_later", "deepseek_v4"),
+    *("state_space", "hybrids", "linear_attention", "gemma", "gemma_later", "cohere", "custom", "recent"),
+)
 
 
 @hookimpl
 def suanli_model_families() -> Iterable[type[ModelFamily]]:
-    """Dense decoders and mixtures of experts."""
-    return (Llama, Mistral, Qwen2, Qwen3, Gpt2, Mixtral, Qwen2Moe, Qwen3Moe)
+    """Every family of this plugin's modules that answers a ``model_type``."""
+    for name in MODULES:
+        module = import_module(f"suanli_models.{name}")
+        for value in vars(module).values():
+            own = isinstance(value, type) and issubclass(value, ModelFamily) and value.__module__ == module.__name__
+            if own and "model_types" in vars(value):
+                yield value
 
 
 @hookimpl
 def suanli_models() -> Iterable[ModelPreset]:
-    """LLaMA 1 to 3.1, GPT-2 and GPT-3, Mistral, Mixtral, Qwen."""
+    """The zoo: named models of every family, with the repositories their configurations are published in."""
     return read_catalog(files("suanli_models") / "zoo").models

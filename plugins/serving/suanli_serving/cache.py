@@ -7,7 +7,6 @@ from typing import Any
 
 from suanli import Case, Number, added, ceil, floor, formula, maximum, minimum, total, where
 from suanli.figures import weights
-from suanli.operators import cache_tokens
 from suanli.tensors import KV_SEQUENCE
 
 CHUNK_TOKENS = 8192.0
@@ -56,14 +55,15 @@ def cache_bytes_of(case: Case, layout: Any, tokens: float) -> Number:
     for (block, _), layers in zip(case.model.kinds, stage_layers(case, layout), strict=True):
         each: Number = 0.0
         for op in block.operators:
-            length = cache_tokens(op, tokens)
             for tensor in op.cached:
-                size: Number = case.stored["cache"]
+                length = op.entries(tensor, tokens)
+                size: Number = case.stored[tensor.format]
                 for dim in tensor.dims:
                     size = size * (length if dim.role == KV_SEQUENCE else at.size(dim))
-                each = each + size
+                # Ranks that share a sequence share its tokens; a state of constant size each of them has.
+                each = each + (size / layout.context if KV_SEQUENCE in tensor.roles else size)
         terms[f"{block.name}.{len(terms)}"] = request_cache_bytes(per_layer_bytes=each, layers=layers)
-    whole: Number = total("request_cache_bytes", "bytes", terms) / layout.context
+    whole: Number = total("request_cache_bytes", "bytes", terms)
     return whole
 
 

@@ -174,7 +174,8 @@ PROFILES = (
         kind="training",
         aliases=("megatron-lm", "mindspeed"),
         overhead_ratio=accuracy.MEGATRON_OVERHEAD,
-        source="NVIDIA/Megatron-LM",
+        dispatch_once=True,
+        source="NVIDIA/Megatron-LM; experts by its flex dispatcher, megatron/core/transformer/moe/README.md",
     ),
     Profile(name="fused", kind="training", fused=True, source="residuals and rotations folded into their neighbours"),
     Profile(
@@ -191,8 +192,8 @@ PROFILES = (
         kind="training",
         aliases=("hf",),
         passes=2.0,
+        unfused=True,
         sequence_parallel=False,
-        activations=False,
-        source="huggingface/transformers",
+        source="huggingface/transformers: plain modules, each elementary step a kernel that keeps its own inputs",
     ),
 )

@@ -1,0 +1,164 @@
+"""What every kernel shares: the limits of its accelerator, traffic, and how arithmetic and traffic overlap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from suanli.formulas import formula
+from suanli.numeric import Number, is_scalar, maximum, minimum
+
+if TYPE_CHECKING:
+    from suanli.hardware import Accelerator
+    from suanli.kernel_models.efficiency import Efficiency
+    from suanli.kernels import Kernel
+
+INFINITE = float("inf")
+ROOFLINE = "Williams, Waterman & Patterson 2009, Roofline, CACM 52(4)"
+TYPICAL_CORES = 132.0
+"""Cores of an accelerator that does not state them: an H100's."""
+LEAST_SHARES = 2.0
+"""A core's loads over its share of the memory bandwidth, at least: on the parts measured, 3 to 8."""
+
+
+class Limits(NamedTuple):
+    """An accelerator as a kernel sees it.
+
+    Attributes:
+        peak_flops_per_s: In the format it multiplies in.
+        bandwidth_bytes_per_s: Of its memory.
+        cores: Streaming multiprocessors, or AI cores.
+        cache_bytes: The last cache before memory.
+        compute_ratio: Share of the peak sustained in this kernel, power allowing.
+    """
+
+    peak_flops_per_s: float
+    bandwidth_bytes_per_s: float
+    cores: float
+    cache_bytes: float
+    compute_ratio: float
+
+    @property
+    def core_share_bytes_per_s(self) -> float:
+        """One core's share of the memory bandwidth."""
+        return self.bandwidth_bytes_per_s / self.cores
+
+    def core_loads_bytes_per_s(self, bytes_per_flop: float) -> float:
+        """What one core can load in a product, from the last cache.
+
+        It is built to feed the core's arithmetic, and with a fast memory at least twice the core's share of that.
+        """
+        if bytes_per_flop <= 0.0:
+            return INFINITE
+        return max(bytes_per_flop * self.peak_flops_per_s / self.cores, LEAST_SHARES * self.core_share_bytes_per_s)
+
+
+def limits_of(accelerator: Accelerator, kernel: Kernel, fitted: Efficiency, cap: float) -> Limits:
+    """The limits of `accelerator` for `kernel`, with no more than `cap` of its peak sustained."""
+    compute = accelerator.vector_precision if kernel.kind == "elementwise" else kernel.compute
+    if fitted.multiplies and accelerator.rates.get(fitted.multiplies, 0.0) > 0.0:
+        compute = fitted.multiplies
+    return Limits(
+        accelerator.peak_flops_per_s(compute),
+        accelerator.bandwidth_bytes_per_s,
+        float(accelerator.cores or TYPICAL_CORES),
+        float(accelerator.l2_cache_bytes or 0),
+        min(fitted.fact("compute_ratio"), cap),
+    )
+
+
+Operations = tuple[Callable[[Any], Any], Callable[[Any, Any], Any], Callable[[Any, Any], Any]]
+
+
+def operations(*values: Number) -> Operations:
+    """Round up, larger and smaller, for numbers or for columns; the two round alike."""
+    if all(map(is_scalar, values)):
+        return _ceil, max, min
+    import numpy as np
+
+    return np.ceil, np.maximum, np.minimum
+
+
+def _ceil(value: float) -> float:
+    return float(math.ceil(value))
+
+
+@formula(unit="flops_per_s", source="definition")
+def core_flops_per_s(*, peak_flops_per_s: float, compute_ratio: float, cores: float) -> float:
+    """Sustained arithmetic of one core."""
+    return peak_flops_per_s * compute_ratio / cores
+
+
+def core_rate(limits: Limits) -> float:
+    """Sustained arithmetic of one core of `limits`."""
+    return core_flops_per_s(
+        peak_flops_per_s=limits.peak_flops_per_s, compute_ratio=limits.compute_ratio, cores=limits.cores
+    )
+
+
+@formula(unit="s", source=ROOFLINE)
+def sustained_s(*, flops: Number, peak_flops_per_s: float, compute_ratio: float) -> Number:
+    """Seconds of a kernel's arithmetic at the sustained share of the peak."""
+    return flops / (peak_flops_per_s * compute_ratio)
+
+
+@formula(unit="s", source="definition; short transfers ramp, caches help: fitted")
+def traffic_s(
+    *, bytes: Number, bandwidth_bytes_per_s: float, bandwidth_ratio: float, warm_bytes: float, warm_speed: float
+) -> Number:
+    """Seconds of a kernel's traffic: its first bytes at their own speed, the rest at the sustained bandwidth."""
+    rate = bandwidth_bytes_per_s * bandwidth_ratio
+    if warm_bytes <= 0.0:
+        return bytes / rate
+    return (minimum(bytes, warm_bytes) / warm_speed + maximum(bytes - warm_bytes, 0.0)) / rate
+
+
+@formula(unit="s", source=ROOFLINE)
+def roofline_s(*, flops: Number, bytes: Number, peak_flops_per_s: float, bandwidth_bytes_per_s: float) -> Number:
+    """The bound no kernel beats: arithmetic at the peak, or traffic at the bandwidth, whichever takes longer."""
+    return maximum(flops / peak_flops_per_s, bytes / bandwidth_bytes_per_s)
+
+
+@formula(unit="s", source="a launch, then arithmetic and traffic, partly one behind the other; " + ROOFLINE)
+def kernel_s(
+    *,
+    launch_s: float,
+    compute_s: Number,
+    traffic_s: Number,
+    exposed_ratio: float,
+    beside_s: Number,
+    roofline_s: Number,
+) -> Number:
+    """Seconds of a kernel.
+
+    The longer of arithmetic and traffic counts in full, the shorter by what the longer does not hide;
+    what neither hides (`beside_s`) is added. Never less than its roofline.
+    """
+    longer, shorter = maximum(compute_s, traffic_s), minimum(compute_s, traffic_s)
+    return maximum(launch_s + longer + exposed_ratio * shorter + beside_s, roofline_s)
+
+
+def settled_s(kernel: Kernel, fitted: Efficiency, limits: Limits, compute_s: Number, beside_s: Number = 0.0) -> Number:
+    """Seconds of `kernel`, given what its cores take and what comes beside."""
+    moved = traffic_s(
+        bytes=kernel.bytes,
+        bandwidth_bytes_per_s=limits.bandwidth_bytes_per_s,
+        bandwidth_ratio=fitted.fact("bandwidth_ratio"),
+        warm_bytes=fitted.warm_ratio * limits.cache_bytes,
+        warm_speed=fitted.warm_speed,
+    )
+    bound = roofline_s(
+        flops=kernel.flops,
+        bytes=kernel.bytes,
+        peak_flops_per_s=limits.peak_flops_per_s,
+        bandwidth_bytes_per_s=limits.bandwidth_bytes_per_s,
+    )
+    return kernel_s(
+        launch_s=fitted.fact("launch_s"),
+        compute_s=compute_s,
+        traffic_s=moved,
+        exposed_ratio=fitted.exposed_ratio,
+        beside_s=beside_s,
+        roofline_s=bound,
+    )

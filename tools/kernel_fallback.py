@@ -1,0 +1,101 @@
+"""The figures for hardware never measured: one fit over all generations, each scaled by its own facts.
+
+Its errors: every generation's rows, predicted by a fit to the others.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fit_common import Errors, Fit, Params
+from kernel_classes import physics
+from kernel_fit import Group, best_fit, entry
+from kernel_rows import Row
+from suanli.hardware import Accelerator
+from suanli.kernel_models import Efficiency
+
+FALLBACK = "datasheet"
+Band = tuple[float, float]
+LeftOut = dict[str, list[Efficiency]]
+"""For each generation, what the others know of each class."""
+
+
+def kernel_fallbacks(
+    fits: Sequence[Fit],
+    rows: Iterable[Row],
+    parts: Mapping[str, Accelerator],
+    run: Callable[..., Iterable[Any]] = map,
+) -> tuple[list[Fit], LeftOut]:
+    """A fit of each (kernel, precision) for a generation never measured, and each generation's from the others."""
+    measured: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.fitted:
+            measured[row.key].append(row)
+    classes: dict[tuple[str, ...], list[Fit]] = defaultdict(list)
+    for fit in fits:
+        if "multiplies" not in fit.fixed:
+            classes[fit.key[1:]].append(fit)
+    jobs = []
+    for key, members in sorted(classes.items()):
+        generations = [f.key[0] for f in members]
+        for left in ["", *generations] if len(members) > 1 else [""]:
+            used = [measured[g, *key] for g in generations if g != left]
+            jobs.append((key, left, used, measured[left, *key] if left else [], parts))
+    params: dict[tuple[str, ...], Params] = {}
+    errors: dict[tuple[str, ...], list[Errors]] = defaultdict(list)
+    left_out: LeftOut = defaultdict(list)
+    for (key, left, *_), (found, judged) in zip(jobs, run(_fit_without, jobs), strict=True):
+        if not left:
+            params[key] = found
+            continue
+        errors[key].append(judged)
+        left_out[left].append(entry((FALLBACK, *key), physics(FALLBACK, *key), found))
+    joined = {key: _joined(e) for key, e in errors.items()}
+    return [_fallback(key, members, params[key], joined) for key, members in sorted(classes.items())], left_out
+
+
+def _fit_without(job: tuple[Any, ...]) -> tuple[Params, Errors | None]:
+    key, _, used, judged, parts = job
+    about = physics(FALLBACK, *key)
+    found = best_fit((FALLBACK, *key), about, [Group(rows, parts) for rows in used])
+    if not judged:
+        return found, None
+    group = Group(judged, parts)
+    return found, Errors(group.seconds / group.predict(entry((FALLBACK, *key), about, found)), group.seconds)
+
+
+def _fallback(key: tuple[str, ...], members: list[Fit], params: Params, joined: dict[tuple[str, ...], Errors]) -> Fit:
+    """A class of one generation has no errors; its band holds its own and those of its kernel's other classes."""
+    errors = joined.get(key)
+    if errors:
+        band, how = errors.band, "errors: leave one generation out"
+    else:
+        kin = [e for k, e in joined.items() if k[0] == key[0]]
+        band = _union(members[0].band, _joined(kin or list(joined.values())).band)
+        whose = f"other {key[0]} classes" if kin else "all measured"
+        how = f"band widened to that of {whose} left out in turn"
+    about = physics(FALLBACK, *key)
+    made_of = ", ".join(f.key[0] for f in members)
+    return Fit(
+        key=(FALLBACK, *key),
+        names=tuple(about.free),
+        params=params,
+        rows=sum(f.rows for f in members),
+        errors=errors,
+        band=band,
+        source=f"{'one fit to ' if errors else ''}{made_of}; {how}",
+        vendor="core",
+        fixed=dict(about.fixed),
+    )
+
+
+def _joined(errors: Sequence[Errors]) -> Errors:
+    return Errors(np.concatenate([e.ratios for e in errors]), np.concatenate([e.measured for e in errors]))
+
+
+def _union(one: Band, other: Band) -> Band:
+    return min(one[0], other[0]), max(one[1], other[1])

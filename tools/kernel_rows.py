@@ -1,0 +1,308 @@
+"""Turn the measured kernel tables into rows: a kernel's constructor, its sizes, and seconds.
+
+Fitted are the tables of one engine's kernels, timed inside a graph; what others measured is only judged.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from suanli.kernels import BF16, Formats, Kernel, attention, elementwise, experts, gemm, latent_attention
+
+
+@dataclass(frozen=True)
+class Device:
+    """A measured part: the generation it stands for, its accelerator id, its scale-up link and fabric."""
+
+    generation: str
+    vendor: str
+    accelerator: str
+    label: str
+    one_way_bytes_per_s: float = 0.0
+    fabric: str = ""
+
+
+# The Ascend tables say only "910B"; the 910B2 is assumed.
+DEVICES = {
+    "a100_sxm": Device("ampere", "nvidia", "a100-sxm4-80", "A100 SXM4 80GB", 300e9, "switch"),
+    "h100_sxm": Device("hopper", "nvidia", "h100-sxm5-80", "H100 SXM5", 450e9, "switch"),
+    "b200_sxm": Device("blackwell", "nvidia", "b200-sxm", "B200 SXM", 900e9, "switch"),
+    "l40s": Device("ada", "nvidia", "l40s", "L40S", 32e9, "pcie"),
+    "h20": Device("hopper", "nvidia", "h20-sxm-96", "H20 96GB"),
+    "h800": Device("hopper", "nvidia", "h800-sxm5-80", "H800 SXM5"),
+    "ascend_910b": Device("davinci-c220", "ascend", "ascend-910b2", "Ascend 910B (part assumed)"),
+}
+# Names other tables use for the same parts.
+ALIASES = {"a100": "a100_sxm", "A100": "a100_sxm", "h100": "h100_sxm"}
+
+_FP8 = Formats(precision="fp8", compute="fp8", weights=1.0, activations=1.0, cache=1.0)
+_INT8 = Formats(precision="int8", compute="int8", weights=1.0, activations=1.0)
+# By the dtype of a table: the classes shipped. Other dtypes are left out.
+GEMM_FORMATS = {
+    "bfloat16": BF16,
+    "bf16": BF16,
+    "fp16": Formats(precision="bf16", compute="fp16"),
+    "fp8": _FP8,
+    "fp8_static": Formats(precision="fp8_static", compute="fp8", weights=1.0, activations=1.0),
+    "fp8_block": Formats(precision="fp8_block", compute="fp8", weights=1.0, activations=1.0),
+    "sq": _INT8,
+    "w8a8_int8": _INT8,
+    "int8_wo": Formats(precision="int8_wo", weights=1.0),
+    "int4_wo": Formats(precision="int4_wo", weights=0.5),
+    "nvfp4": Formats(precision="fp4", compute="fp4", weights=0.5625, activations=0.5625),
+}
+# Mixtures of experts published in fp8 are scaled by blocks; those scaled by tensor have static scales.
+MOE_FORMATS = {name: GEMM_FORMATS[name] for name in ("bfloat16", "int4_wo", "nvfp4")} | {
+    "fp8_block": _FP8,
+    "fp8": GEMM_FORMATS["fp8_static"],
+    "w4a16_mxfp4": Formats(precision="mxfp4_wo", weights=0.53125),
+}
+BF16_NAMES = ("bfloat16", "bf16")
+# Attention by the dtypes of inputs and cache; a bf16 kernel on an fp8 cache is judged by the bf16 figures.
+ATTENTION_FORMATS = {
+    ("bf16", "bf16"): (BF16, True),
+    ("bf16", "fp8"): (Formats(cache=1.0), False),
+    ("fp8", "fp8"): (_FP8, True),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kernel measurement: `make` gives its kernel from `dims`."""
+
+    device: Device
+    kernel: str
+    precision: str
+    shape: str
+    make: Callable[..., Kernel]
+    dims: Mapping[str, float]
+    formats: Formats | None
+    seconds: float
+    source: str
+    fitted: bool = True
+    phase: str = ""
+    set: str = field(default="", compare=False)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The class it belongs to: generation, kernel, precision."""
+        return self.device.generation, self.kernel, self.precision
+
+
+class Kernels:
+    """Reader of the kernel tables under a reference directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.measured = root / "measured"
+
+    def rows(self) -> list[Row]:
+        """Every measurement of a class that is shipped."""
+        readers = (self._gemm(), self._attention(), self._mla(), self._infersim(), self._moe(), self._elementwise())
+        return [row for reader in readers for row in reader]
+
+    def _row(
+        self,
+        device: str,
+        make: Callable[..., Kernel],
+        dims: dict[str, float],
+        about: tuple[float, str, str],
+        *,
+        formats: Formats | None = None,
+        phase: str = "",
+        fitted: bool = True,
+        shape: str = "",
+    ) -> Row:
+        seconds, source, stem = about
+        known = {"formats": formats} if formats else {}
+        kernel = make(**dims, **known, **({"phase": phase} if phase else {}))
+        return Row(
+            device=DEVICES[ALIASES.get(device, device)],
+            kernel=kernel.kind,
+            precision=kernel.precision,
+            shape=shape or ",".join(f"{x:g}" for x in dims.values()),
+            make=make,
+            dims=dims,
+            formats=formats,
+            seconds=seconds,
+            source=source,
+            fitted=fitted,
+            phase=phase,
+            set=stem,
+        )
+
+    def _tables(self, pattern: str) -> Iterator[tuple[str, dict[str, str]]]:
+        for path in sorted(self.measured.glob(pattern)):
+            for row in read(path):
+                yield path.stem, row
+
+    def _gemm(self) -> Iterator[Row]:
+        for pattern in ("gemm_*.csv", "vidur_gemm_*.csv", "llmcompass_gemm.csv"):
+            for stem, t in self._tables(pattern):
+                device = t.get("gpu") or stem.removeprefix("gemm_")
+                formats = GEMM_FORMATS.get(t["dtype"])
+                if formats is None or ALIASES.get(device, device) not in DEVICES:
+                    continue  # a class not shipped, or a part of no generation fitted here
+                dims = {key: float(t[key]) for key in "mnk"}
+                own = pattern == "gemm_*.csv"
+                shape = f"{t['m']},{t['n']},{t['k']}"
+                yield self._row(device, gemm, dims, _about(stem, t), formats=formats, fitted=own, shape=shape)
+
+    def _attention(self) -> Iterator[Row]:
+        for table, phase in (("context", "prefill"), ("generation", "decode")):
+            for stem, t in self._tables(f"{table}_attention_*.csv"):
+                if "seq" in t:  # the Ascend tables: batch, seq, heads, kv_heads
+                    keys = float(t["seq"])
+                    query = keys if phase == "prefill" else 1.0
+                    counts = (t["batch"], t["heads"], t["kv_heads"])
+                    types = ("bf16", "bf16")
+                else:
+                    types = (_short(t["attn_dtype"]), _short(t["kv_cache_dtype"]))
+                    keys, query = float(t["kv_len"]), float(t["q_len"])
+                    counts = (t["batch_size"], t["num_heads"], t["num_kv_heads"])
+                if types not in ATTENTION_FORMATS:
+                    continue
+                batch, heads, kv_heads = (float(c) for c in counts)
+                dims = _dims(
+                    batch, query, keys, heads, kv_heads, float(t["head_dim"]), float(t.get("window_size") or 0)
+                )
+                formats, own = ATTENTION_FORMATS[types]
+                device = t.get("gpu") or stem.removeprefix(f"{table}_attention_")
+                yield self._row(device, attention, dims, _about(stem, t), formats=formats, phase=phase, fitted=own)
+
+    def _mla(self) -> Iterator[Row]:
+        for stem, t in self._tables("mla_*.csv"):
+            if t["mla_dtype"] in BF16_NAMES and t["kv_cache_dtype"] in BF16_NAMES:
+                dims = _latent(t["batch_size"], float(t["q_len"]), float(t["kv_len"]), t["num_heads"])
+                phase = "prefill" if t["phase"] == "context" else "decode"
+                yield self._row(t["gpu"], latent_attention, dims, _about(stem, t), phase=phase)
+
+    def _infersim(self) -> Iterator[Row]:
+        for stem, t in self._tables("infersim_attention.csv"):
+            # One of the source's files has no header: its fields lie under the columns that its own
+            # first row named.
+            if (t["kv_dtype"] or t["bf16.1"] or "bf16") not in BF16_NAMES:
+                continue
+            first, second, third = (float(x) for x in t["dims_from_filename"].split("-"))
+            batch = float(t["batch_size"] or t["1"] or 1)
+            keys = float(t["kv_len"] or t["1024"] or t["seq_len"])
+            about = (float(t["latency_us"] or t["25.4893"]) * 1e-6, source_of(stem, t), stem)
+            query = 1.0 if t["phase"] == "decode" else keys
+            make: Callable[..., Kernel]
+            if t["attn"] == "mla":
+                dims, make = _latent(str(batch), query, keys, str(first)), latent_attention
+            else:
+                dims, make = _dims(batch, query, keys, first, second, third, 0.0), attention
+            yield self._row(t["gpu"], make, dims, about, phase=t["phase"], fitted=False)
+
+    def _moe(self) -> Iterator[Row]:
+        names = {"num_tokens": "tokens", "hidden_size": "hidden", "inter_size": "intermediate", "topk": "top_k"}
+        names |= {"num_experts": "experts", "moe_tp_size": "tensor", "moe_ep_size": "expert"}
+        for stem, t in self._tables("moe_*.csv"):
+            formats = MOE_FORMATS.get(t["dtype"])
+            if formats is None:
+                continue
+            dims = {name: float(t[key]) for key, name in names.items()}
+            sizes = (int(dims[d]) for d in ("tokens", "top_k", "experts", "expert"))
+            dims["imbalance"] = imbalance(*sizes, t["distribution"])
+            shape = ",".join(t[key] for key in (*names, "distribution"))
+            yield self._row(t["gpu"], experts, dims, _about(stem, t), formats=formats, shape=shape)
+
+    def _elementwise(self) -> Iterator[Row]:
+        """The one step whose traffic is certain: a residual reads two bf16 tensors and writes one.
+
+        Norms, rotations and activations of an engine take several passes, lookups scattered ones;
+        how many is the implementation's, and no property of the accelerator.
+        """
+        for stem, t in self._tables("vidur_elementwise.csv"):
+            if t["op"] != "add":
+                continue
+            shape = f"{t['op']},{t['tp']},{t['tokens']},{t['n_embd']},{t['n_ffn']},{t['n_kv_head']}"
+            dims = {"bytes": float(t["tokens"]) * 3 * float(t["n_embd"]) * 2}
+            yield self._row("a100", elementwise, dims, _about(stem, t), shape=shape)
+
+
+def _short(dtype: str) -> str:
+    return "bf16" if dtype in BF16_NAMES else dtype
+
+
+def _dims(
+    batch: float, query: float, keys: float, heads: float, kv_heads: float, width: float, window: float
+) -> dict[str, float]:
+    sizes = {"batch": batch, "query": query, "kv_tokens": keys, "heads": heads, "kv_heads": kv_heads}
+    return sizes | {"head_dim": width, "window": window}
+
+
+def _latent(batch: str, query: float, keys: float, heads: str) -> dict[str, float]:
+    return {"batch": float(batch), "query": query, "kv_tokens": keys, "heads": float(heads)}
+
+
+def _about(stem: str, t: dict[str, str]) -> tuple[float, str, str]:
+    return seconds_of(t), source_of(stem, t), stem
+
+
+DRAWS = 40
+"""Random draws of which the mean load of the busiest rank is taken."""
+
+
+@lru_cache(maxsize=4096)
+def imbalance(tokens: int, top_k: int, count: int, ranks: int, distribution: str) -> float:
+    """Load of the busiest rank over the mean, as the collector makes it (ai-dynamo/aiconfigurator, collect_moe).
+
+    ``balanced`` is 1. ``power_law_A``: each expert draws a weight from a density x^-A, copies of tokens go by
+    weight, at most one of each token to an expert; the rank with the most is measured.
+    """
+    if distribution == "balanced" or ranks == 1:
+        return 1.0
+    power = 1.0 - float(distribution.rpartition("_")[2])
+    low, high = (1.0, max(tokens * 0.8, 1.001)) if tokens * top_k > count else (0.01, 2.0)
+    draw = random.Random(1)
+    mean = tokens * top_k / ranks
+    total = 0.0
+    for _ in range(DRAWS):
+        weights = [(low**power + draw.random() * (high**power - low**power)) ** (1.0 / power) for _ in range(count)]
+        scale = tokens * top_k / math.fsum(weights)
+        loads = [min(round(w * scale), tokens) for w in weights]
+        left = tokens * top_k - sum(loads)
+        for i in sorted(range(count), key=lambda i: -weights[i]):
+            if left <= 0:
+                break
+            more = min(left, tokens - loads[i])
+            loads[i] += more
+            left -= more
+        size = count // ranks
+        total += max(sum(loads[i : i + size]) for i in range(0, count, size))
+    return max(total / DRAWS / mean, 1.0)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def seconds_of(t: dict[str, str]) -> float:
+    """The time a table's row states."""
+    if "latency_us" in t:
+        return float(t["latency_us"]) * 1e-6
+    return float(t.get("latency_ms") or t["latency_ms_median"]) * 1e-3
+
+
+def source_of(stem: str, t: dict[str, str]) -> str:
+    """Who measured it: repository, then engine and version where stated."""
+    for name, source in (
+        ("vidur", "microsoft/vidur (MIT)"),
+        ("infersim", "alibaba/InferSim (Apache-2.0)"),
+        ("llmcompass", "PrincetonUniversity/LLMCompass (BSD-3)"),
+        ("ascend", "hudingyi688/aiconfigurator-npu, vllm-ascend 0.18.0"),
+    ):
+        if name in stem:
+            return source
+    engine = t.get("framework") or t["library"]
+    version = t.get("framework_version") or t["library_version"]
+    return f"ai-dynamo/aiconfigurator (Apache-2.0), {engine} {version}"
