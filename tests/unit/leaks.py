@@ -113,7 +113,7 @@ def shown(text: str) -> Iterator[str]:
             yield f"{name} as {said}"
     for written in dict.fromkeys(NUMBER.findall(text)):
         digits = re.sub(r"[eE].*|[^\d]", "", written).lstrip("0")
-        if len(digits.rstrip("0")) < 4:
+        if len(digits.rstrip("0")) < 5:  # shorter ones are everywhere; with their unit they are found above
             continue
         number = abs(float(re.sub(r"[,_]", "", written)))
         values, names = SHORT if len(digits) < 6 else LONG

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import inspect
 import json
 import pickle
@@ -20,6 +21,8 @@ from suanli.catalogs import KINDS, LISTED
 from suanli.cli.command import FORMATS
 from suanli.cli.main import COMMANDS, cli
 from suanli.errors import InvalidInputError
+from suanli.measurement_schema import make_shape
+from suanli.measurements import COLUMNS, Measurement, row_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 from leaks import SECRETS, catalog_file, numbers, one_step_away, shown
@@ -204,8 +207,24 @@ def test_the_catalog_shows_none(workspace: Workspace) -> None:
     assert "hush-one" in repr(values[2])
 
 
+def measured(folder: Path) -> Path:
+    """A file of measurements: kernels and an exchange, possible and faster than any hardware."""
+    shapes = (make_shape("gemm", "bf16", m=4096, n=4096, k=4096), make_shape("gemm", "bf16", m=1, n=8192, k=8192))
+    shapes += (make_shape("collective", "bf16", operation="all_reduce", bytes=1 << 28, ranks=8),)
+    rows = [row_of(Measurement(shape=s, time_s=t, repeats=7)) for s in shapes for t in (1e-2, 1e-9)]
+    with (folder / "measured.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "measured.csv"
+
+
 def lines_of(scenario: Path, serving: Path) -> Iterator[tuple[str, ...]]:
     """A command line of every command, of each kind of answer it gives."""
+    rows = str(measured(scenario.parent))
+    yield ("bench", "--from", rows, "--compare", "hush-one")
+    yield ("roofline", "hush-one", "--points", rows)
+    yield ("roofline", "hush-one", "--model", "llama-7b")
     on = ("--on", "hush-box")
     yield ("train", "llama-7b", *on, "--tokens", "1T", "--tensor", "2", "--electricity-price", "0.1")
     yield ("train", "gpt3-175b", *on)
