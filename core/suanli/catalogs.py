@@ -86,6 +86,12 @@ _KINDS: dict[str, _Kind] = {
     "exporter": _Kind("suanli_exporters", Exporter, listing="exporters"),
 }
 
+APART = ("accelerator", "system", "model", "recipe", "optimizer", "rule", "exporter")
+"""Kinds that are looked up one at a time: where two plugins give one name, that name is an error, and the rest works.
+
+Of the others every one has a part in every estimate, and a name given twice stops them all.
+"""
+
 KINDS = tuple(_KINDS)
 """Every kind of thing a catalog holds."""
 
@@ -107,6 +113,7 @@ class Catalog:
         self._lock = threading.RLock()
         self._entries: dict[str, dict[str, Entry]] = {}
         self._names: dict[str, dict[str, Entry]] = {}
+        self._clashes: dict[str, dict[str, str]] = {}
         self._files: list[tuple[Provider, CatalogFile]] | None = None
         self._bound: dict[str, Accelerator] = {}
         self._models: dict[tuple[str, str], Any] = {}
@@ -124,14 +131,20 @@ class Catalog:
 
         Raises:
             UnknownNameError: With near matches.
+            PluginError: For a name that two plugins give.
         """
         known = self._index(kind)[1]
         found = known.get(name) if isinstance(name, str) else None
         if found is None and isinstance(name, str):
-            found = known.get(name.strip().lower())
+            plain = name.strip().lower()
+            if plain in self._clashes.get(kind, ()):
+                raise PluginError(self._clashes[kind][plain])
+            found = known.get(plain)
         if found is None:
             listing = _KINDS[kind].listing
             hint = f"List them with `suanli list {listing}`." if listing != "--" else ""
+            if self.plugins.failed or self.plugins.faults:
+                hint = f"{hint} Not all plugins work; see `suanli plugins`.".strip()
             raise UnknownNameError(kind, name if isinstance(name, str) else show(name), known, hint)
         return found
 
@@ -286,6 +299,7 @@ class Catalog:
             given = given + [(p, v) for p, f in self._catalog_files() for v in getattr(f, about.file_field)]
         entries: dict[str, Entry] = {}
         names: dict[str, Entry] = {}
+        clashes: dict[str, str] = {}
         serves: dict[str, Entry] = {}
         for provider, value in given:
             if not isinstance(value, about.type) or (about.type is type and not issubclass(value, ModelFamily)):
@@ -298,7 +312,13 @@ class Catalog:
             entry = _entry(kind, self._placed(value) if kind == "price" else value, provider)
             for name in (entry.name, *entry.aliases):
                 if name in names:
-                    raise PluginError(f"{kind} {name!r} is provided by both {names[name].provider} and {provider}")
+                    first = names[name].provider
+                    said = f"{kind} {name!r} is provided by both {first} and {provider}"
+                    if kind not in APART:
+                        raise PluginError(said)
+                    clashes.setdefault(name, f"{said}; neither is used: disable one of them, or change its name")
+                    self.plugins.fault(provider, f"{said}, and neither is used", other=first)
+                    continue
                 names[name] = entry
             answers = {"model family": "model_types", "parallelism": "field"}.get(kind, "generations")
             claims = getattr(value, answers, ())
@@ -307,7 +327,9 @@ class Catalog:
                     whose = f"{serves[served].name!r} of {serves[served].provider} and {entry.name!r} of {provider}"
                     raise PluginError(f"{kind}s {whose} both claim {served!r}")
                 serves[served] = entry
-            entries[entry.name] = entry
+            entries.setdefault(entry.name, entry)
+        if clashes:
+            self._clashes[kind] = _without_clashes(entries, names, clashes)
         self._note_strays(kind, entries.values())
         return entries, names
 
@@ -319,17 +341,17 @@ class Catalog:
         for entry in entries:
             for own in getattr(entry.value, f"{serves}s"):
                 known = self._index(serves)[1]
-                if own not in known:
+                if own not in known and own not in self._clashes.get(serves, ()):
                     close = near(own, known)
                     meant = f"; did you mean {close[0]!r}?" if close else ""
                     said = f"{kind} {entry.name!r} was fitted to {serves} {own!r}, which nobody provides{meant}"
                     self.plugins.fault(entry.provider, said)
 
     def _placed(self, price: Price) -> Price:
-        """A price with the id of its accelerator; as it is where no plugin here provides that."""
+        """A price with the id of its accelerator; as it is where no plugin here provides that, or two do."""
         try:
             return attrs.evolve(price, accelerator=self.entry("accelerator", price.accelerator).name)
-        except UnknownNameError:
+        except (UnknownNameError, PluginError):
             return price
 
     def _catalog_files(self) -> list[tuple[Provider, CatalogFile]]:
@@ -343,6 +365,19 @@ class Catalog:
                 files.append((provider, read_catalog(path)))
             self._files = files  # only now: a fault in one file must be told each time
         return self._files
+
+
+def _without_clashes(entries: dict[str, Entry], names: dict[str, Entry], clashes: dict[str, str]) -> dict[str, str]:
+    """Take out what has a name that another has too, by all its names; what is said of each of them."""
+    said = dict(clashes)
+    for name, entry in list(names.items()):
+        if entry.name in clashes:  # an alias that is its own all the same could mean either
+            said.setdefault(name, clashes[entry.name])
+        if name in said:
+            del names[name]
+    for name in clashes:
+        entries.pop(name, None)
+    return said
 
 
 def _entry(kind: str, value: Any, provider: Provider) -> Entry:

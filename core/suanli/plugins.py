@@ -15,7 +15,7 @@ import attrs
 import pluggy
 
 from suanli import hookspecs
-from suanli.errors import PluginError, clip
+from suanli.errors import InvalidInputError, PluginError, clip
 
 GROUP = "suanli"
 DISABLE = "SUANLI_DISABLE_PLUGINS"
@@ -81,15 +81,19 @@ class Plugins:
             try:
                 items = [item for given in caller(**arguments) for item in _bounded(given)]
             except Exception as exc:
-                self.fault(provider, f"{hook}: {clip(f'{type(exc).__name__}: {exc}', 600)}")
+                most = MOST_SAID if isinstance(exc, InvalidInputError) else 600  # every error of a catalog file is told
+                self.fault(provider, f"{hook}: {clip(f'{type(exc).__name__}: {exc}', most)}")
                 continue
             found += [(provider, item) for item in items]
         return found
 
-    def fault(self, provider: Provider, reason: str) -> None:
-        """Note what a plugin did wrong."""
-        folder = provider.module == "SUANLI_PATH"
-        way_out = "take it off SUANLI_PATH" if folder else f"set {DISABLE}={provider.plugin}"
+    def fault(self, provider: Provider, reason: str, *, other: Provider | None = None) -> None:
+        """Note what a plugin did wrong; or two of them together, of which a stranger is told first."""
+        if other is not None and provider.distribution == OURS:
+            provider, other = other, provider
+        way_out = _way_out(provider)
+        if other is not None and other != provider:
+            way_out += f" or {_way_out(other)}"
         said = f"plugin {provider}: {reason}; {way_out} to go on without it"
         if said not in self.faults:
             self.faults.append(said)
@@ -105,7 +109,18 @@ class Plugins:
         return tuple(sorted(c.name for c in callers))
 
 
+def _way_out(provider: Provider) -> str:
+    if provider.module == "SUANLI_PATH":
+        return f"take {provider.plugin} off SUANLI_PATH"
+    return f"set {DISABLE}={provider.plugin}"
+
+
+OURS = "suanli"
+"""The distribution of our own plugins."""
+
 MOST_ITEMS = 100_000
+MOST_SAID = 20_000
+"""Characters a fault may have that lists the errors of a file."""
 
 
 def _bounded(given: Any) -> Iterable[Any]:
@@ -128,8 +143,7 @@ def load(plugins: Iterable[Any] | None = None, disable: Collection[str] = ()) ->
         plugins: Modules to use instead of those installed; None finds the installed ones.
         disable: Entry-point names to leave out, besides those ``SUANLI_DISABLE_PLUGINS`` lists.
 
-    Raises:
-        PluginError: Where two distributions declare one entry-point name.
+    An entry-point name that two distributions declare is loaded from neither; both say so.
     """
     manager = pluggy.PluginManager("suanli")
     manager.add_hookspecs(hookspecs)
@@ -138,7 +152,10 @@ def load(plugins: Iterable[Any] | None = None, disable: Collection[str] = ()) ->
         given = [(Provider(plugin=_name(p), module=_name(p)), p) for p in plugins]
         found = [_register(manager, provider, plugin) for provider, plugin in given]
     else:
-        found = [_install(manager, provider, point) for provider, point in _installed(blocked)]
+        found = [
+            provider if provider.error else _install(manager, provider, point)
+            for provider, point in _installed(blocked)
+        ]
     return Plugins(manager=manager, providers=tuple(sorted(found, key=lambda p: p.plugin)))
 
 
@@ -147,23 +164,25 @@ def _name(plugin: Any) -> str:
 
 
 def _installed(blocked: Collection[str]) -> list[tuple[Provider, metadata.EntryPoint]]:
-    seen: dict[str, Provider] = {}
-    found = []
+    """Every plugin there is; those that share a name with that as their error."""
+    seen: dict[str, dict[Provider, metadata.EntryPoint]] = {}
     for dist in sorted(metadata.distributions(), key=lambda d: (d.name or "").lower()):
         for point in dist.entry_points:
             if point.group != GROUP or point.name in blocked:
                 continue
             provider = Provider(plugin=point.name, module=point.value, distribution=dist.name, version=dist.version)
-            first = seen.get(point.name)
-            if first is not None:
-                if (first.distribution, first.version, first.module) == (dist.name, dist.version, point.value):
-                    continue  # one distribution, seen through two entries of sys.path
-                raise PluginError(
-                    f"entry point {point.name!r} is declared by both {first.distribution} {first.version} and "
-                    f"{dist.name} {dist.version}; uninstall one, or set {DISABLE}={point.name} to go on without both"
-                )
-            seen[point.name] = provider
-            found.append((provider, point))
+            # One distribution may be seen through two entries of sys.path.
+            seen.setdefault(point.name, {}).setdefault(provider, point)
+    found = []
+    for name, same in seen.items():
+        error = ""
+        if len(same) > 1:
+            whose = " and ".join(f"{p.distribution} {p.version}" for p in same)
+            error = (
+                f"entry point {name!r} is declared by both {whose}, and loaded from neither; "
+                f"uninstall one, or set {DISABLE}={name} to go on without both"
+            )
+        found += [(attrs.evolve(provider, error=error), point) for provider, point in same.items()]
     return found
 
 

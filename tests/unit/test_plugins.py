@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -120,12 +121,26 @@ def test_an_alias_given_twice_names_both() -> None:
 
 
 def test_a_repeated_entry_point_is_refused(distributions: Any) -> None:
-    """Two distributions that declare one entry-point name are refused, both named, with the way out."""
+    """An entry-point name of two distributions is loaded from neither; both are told, with the way out."""
     distributions("acme", "3.0", {"same": "acme_good"}, acme_good=GOOD)
-    distributions("bolt", "4.0", {"same": "bolt_good"}, bolt_good=GOOD)
-    with pytest.raises(PluginError, match=r"'same'.*acme 3\.0.*bolt 4\.0.*SUANLI_DISABLE_PLUGINS=same"):
-        Workspace()
-    assert Workspace(disable=("same",)).catalog().names("precision")
+    distributions("bolt", "4.0", {"same": "bolt_good"}, bolt_good=GOOD.replace("fp6", "fp7"))
+    catalog = Workspace().catalog()
+    failed = catalog.plugins.failed
+    assert [(p.plugin, p.distribution) for p in failed] == [("same", "acme"), ("same", "bolt")]
+    for provider in failed:
+        assert re.search(r"'same'.*acme 3\.0.*bolt 4\.0.*SUANLI_DISABLE_PLUGINS=same", provider.error)
+    assert "bf16" in catalog.names("precision")
+    assert not {"fp6", "fp7"} & set(catalog.names("precision"))
+    assert Workspace(disable=("same",)).catalog().plugins.failed == ()
+
+
+def test_one_distribution_on_two_paths_is_one(distributions: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """A distribution that two entries of sys.path lead to is no clash with itself."""
+    distributions("acme", "3.0", {"acme": "acme_good"}, acme_good=GOOD)
+    (tmp_path / "again").symlink_to(tmp_path / "site")
+    monkeypatch.syspath_prepend(str(tmp_path / "again"))
+    assert Workspace().catalog().plugins.failed == ()
+    assert "fp6" in Workspace().catalog().names("precision")
 
 
 def test_plugins_are_disabled_by_name(distributions: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,8 +55,12 @@ def _where_help_is(exc: click.ClickException) -> str:
 
 
 def _failed_plugins() -> str:
-    """A line for each plugin that did not load, where plugins were asked for at all."""
+    """A line for each plugin that did not load or did something wrong, where plugins were asked for at all."""
     workspace = sys.modules.get("suanli.workspace")
     made = getattr(workspace, "_DEFAULT", None)
-    failed = made[0].catalog().plugins.failed if made else ()
-    return "".join(f"\n  note: plugin {p} did not load: {p.error}" for p in failed)
+    if not made:
+        return ""
+    known = made[0].catalog().plugins
+    said = [f"plugin {p} did not load: {p.error}" for p in known.failed]
+    said += [fault.splitlines()[0] for fault in known.faults]
+    return "".join(f"\n  note: {line}" for line in said) + ("\n  See: suanli plugins" if said else "")

@@ -10,7 +10,7 @@ import attrs
 
 from suanli.catalogs import Catalog, Entry
 from suanli.cli.amounts import amount
-from suanli.errors import SuanliError, UnknownNameError
+from suanli.errors import PluginError, SuanliError, UnknownNameError
 from suanli.hardware import Accelerator, System
 from suanli.prices import Price
 
@@ -242,7 +242,7 @@ def _price(catalog: Catalog, value: Price) -> dict[str, Any]:
     try:
         assumed = catalog.price(value.accelerator, value.currency) == value
         standing = "assumed" if assumed else "superseded" if value.superseded else value.terms
-    except UnknownNameError:
+    except (UnknownNameError, PluginError):
         assumed, standing = False, "no such accelerator"
     return found | {"assumed": assumed, "standing": standing}
 

@@ -33,7 +33,8 @@ def _rows() -> Rows:
         try:
             entries = catalog.entries(kind)
         except SuanliError as exc:
-            known.faults.append(str(exc))
+            if str(exc) not in known.faults:
+                known.faults.append(str(exc))
             continue
         for entry in entries:
             counts = gives.setdefault(entry.provider.plugin, {})
