@@ -79,7 +79,7 @@ def parsed(
         for line, cells in rows
         if any(c.strip() for c in cells[len(header) :])
     ]
-    known = frozenset(precisions) if precisions is not None else _known_precisions()
+    known = frozenset(precisions) if precisions is not None else known_precisions()
     found = []
     for line, cells in rows:
         row = dict(zip(header, (c.strip() for c in cells), strict=False))
@@ -143,7 +143,8 @@ def _meant(name: str, header: list[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; the columns are {clip(', '.join(header), 200)}"
 
 
-def _known_precisions() -> frozenset[str]:
+def known_precisions() -> frozenset[str]:
+    """Names and aliases of the number formats that are installed."""
     from suanli.workspace import default
 
     return frozenset(n for f in default().catalog().known.formats for n in (f.name, *f.aliases))

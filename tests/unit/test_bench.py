@@ -14,13 +14,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
 
 import suanli
-from suanli.bench import grids
+from suanli.bench import grids, opening
 from suanli.bench.candidates import Candidate
 from suanli.bench.collectives import Group, Ranks
 from suanli.bench.comparing import compare
@@ -310,12 +311,12 @@ def test_the_grid_is_of_shapes_a_file_takes(tmp_path: Path, quick: bool) -> None
 
 def test_the_grid_covers_each_size_evenly_and_tiles_part_full() -> None:
     """m, n and k reach from tens to over ten thousand with a fifth of the shapes in each half decade, some m odd."""
-    sizes = list(grids.scattered(160))
+    sizes = list(grids.scattered(120))
     for axis in range(3):
         logs = [math.log(s[axis] / 16) / math.log(1024) for s in sizes]
-        shares = [sum(i / 5 <= x < (i + 1) / 5 or (i == 4 and x >= 1) for x in logs) / 160 for i in range(5)]
+        shares = [sum(i / 5 <= x < (i + 1) / 5 or (i == 4 and x >= 1) for x in logs) / 120 for i in range(5)]
         assert all(0.12 < share < 0.28 for share in shares)
-    assert sum(m % 2 for m, _, _ in sizes) == 80
+    assert sum(m % 2 for m, _, _ in sizes) == 60
     assert all(n % 16 == 0 and k % 16 == 0 for _, n, k in sizes)
 
 
@@ -325,6 +326,17 @@ def test_the_quick_grid_is_a_fraction_and_covers_every_operation() -> None:
     quick = grids.default_shapes(grids.KINDS, PRECISIONS, (2, 8), quick=True)
     assert 5 * len(quick) < 2 * len(whole)
     assert {s.group for s in quick} == {s.group for s in whole}
+
+
+def test_a_precision_alone_is_measured_on_every_shape() -> None:
+    """fp8 beside bf16 has half of its products; alone it has all of them, and 16-bit passes are measured once."""
+    both, alone = (grids.default_shapes(("gemm",), p) for p in (("bf16", "fp8"), ("fp8",)))
+    products = [s for s in both if s.precision == "bf16"]
+    assert len(alone) == len(products)
+    assert 2 * (len(both) - len(products)) == len(alone)
+    passes = grids.default_shapes(("elementwise",), PRECISIONS)
+    assert {s.precision for s in passes} == {"bf16", "fp32"}
+    assert {s.precision for s in grids.default_shapes(("elementwise",), ("fp16",))} == {"fp16"}
 
 
 def test_bytes_of_a_pass_are_its_operands_and_results_once() -> None:
@@ -348,9 +360,12 @@ def test_a_model_s_shapes_are_those_of_its_layers() -> None:
 
 
 def test_what_of_a_model_is_not_measured_is_told() -> None:
-    """Routed experts have no kernel here, and a degree that does not divide is refused."""
+    """Routed experts and latent attention have no kernel here, and a degree that does not divide is refused."""
     catalog = default().catalog()
     assert "experts (Experts)" in shapes_of_model(catalog, suanli.model("mixtral-8x7b"), tensor=(1,)).left_out
+    latent = shapes_of_model(catalog, suanli.model("deepseek-v3"), tensor=(8,))
+    assert "core (LatentAttention)" in latent.left_out
+    assert not [s for s in latent.shapes if s.kernel == "attention"]
     with pytest.raises(suanli.SuanliError, match="--tensor 3: 3 does not divide 64 heads"):
         shapes_of_model(catalog, suanli.model("llama-3-70b"), tensor=(3,))
     of_gpt2 = shapes_of_model(catalog, suanli.model("gpt2"))
@@ -553,3 +568,138 @@ def test_torch_is_imported_in_one_place() -> None:
 def test_every_kind_measured_is_one_that_is_read() -> None:
     """What bench writes, calibrate reads."""
     assert set(grids.KINDS) <= set(KERNELS)
+
+
+class FakeEvent:
+    """An event of a device whose every queue takes 2 ms."""
+
+    def __init__(self, enable_timing: bool) -> None:
+        assert enable_timing
+
+    def record(self) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        pass
+
+    def elapsed_time(self, other: FakeEvent) -> float:
+        return 2.0
+
+
+def fake_torch(devices: int = 1, hip: str | None = None) -> Any:
+    """As much of torch's interface as opening a device needs."""
+    graphs: list[Any] = []
+
+    class Graph:
+        def __init__(self) -> None:
+            self.replays = 0
+
+        def replay(self) -> None:
+            self.replays += 1
+
+    @contextlib.contextmanager
+    def graph(made: Any) -> Iterator[None]:
+        graphs.append(made)
+        yield
+
+    cuda = SimpleNamespace(
+        is_available=lambda: devices > 0,
+        device_count=lambda: devices,
+        set_device=lambda index: None,
+        get_device_properties=lambda index: SimpleNamespace(L2_cache_size=50 << 20, uuid="1234-abcd"),
+        get_device_capability=lambda index: (9, 0),
+        get_device_name=lambda index: "NVIDIA H100 80GB HBM3",
+        mem_get_info=lambda index: (80e9, 85e9),
+        synchronize=lambda: None,
+        empty_cache=lambda: None,
+        Event=FakeEvent,
+        CUDAGraph=Graph,
+        graph=graph,
+    )
+    return SimpleNamespace(
+        __version__="2.9.0+cu130",
+        version=SimpleNamespace(cuda=None if hip else "13.0", hip=hip),
+        backends=SimpleNamespace(cudnn=SimpleNamespace(version=lambda: 91200)),
+        cuda=cuda,
+        device=lambda name: SimpleNamespace(type=name.partition(":")[0]),
+        manual_seed=lambda seed: None,
+    )
+
+
+def test_a_cuda_device_is_opened_with_what_its_driver_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name, versions, memory, cache and capability are the driver's; groups are as large as there are devices."""
+    monkeypatch.setattr(opening, "import_torch", lambda: fake_torch(devices=5))
+    monkeypatch.setattr(opening, "import_npu", _no_npu)
+    device = opening.Opened()
+    about = device.about()
+    assert (device.kind, device.index, device.capability) == ("cuda", 0, (9, 0))
+    assert device.cache_bytes == 50 << 20
+    assert about.name == "NVIDIA H100 80GB HBM3"
+    assert about.versions == f"suanli {suanli.__version__}; torch 2.9.0+cu130; CUDA 13.0; cuDNN 91200"
+    assert (about.memory_bytes, about.ranks) == (80e9, (2, 4))
+    assert "fp8" in about.precisions
+    assert opening.Opened("cuda:4").index == 4
+    assert opening.Opened("cpu").kind == "cpu"
+    with pytest.raises(suanli.SuanliError, match=r"--device cuda:5: .* there is cuda \(5\), cpu"):
+        opening.Opened("cuda:5")
+
+
+def _no_npu() -> Any:
+    raise suanli.SuanliError("no torch_npu")
+
+
+def test_without_an_accelerator_the_processor_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where torch sees no device, the processor is measured; an NPU asked for is missed by name."""
+    monkeypatch.setattr(opening, "import_torch", lambda: fake_torch(devices=0))
+    monkeypatch.setattr(opening, "import_npu", _no_npu)
+    device = opening.Opened()
+    assert (device.kind, device.records_graphs, device.capability) == ("cpu", False, (0, 0))
+    assert device.cache_bytes <= 80 << 20
+    with pytest.raises(suanli.SuanliError, match="no torch_npu"):
+        opening.Opened("npu")
+
+
+def test_a_device_that_is_not_nvidia_s_has_no_capability(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What passes for CUDA under HIP is not asked for NVIDIA's formats."""
+    monkeypatch.setattr(opening, "import_torch", lambda: fake_torch(hip="7.0"))
+    monkeypatch.setattr(opening, "import_npu", _no_npu)
+    assert opening.Opened("cuda").capability == (0, 0)
+    assert "HIP 7.0" in opening.Opened("cuda").about().versions
+
+
+def test_events_time_what_is_queued_behind_one_like_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short samples are queued twice and the second is timed; a graph is recorded once and replayed."""
+    monkeypatch.setattr(opening, "import_torch", fake_torch)
+    device = opening.Opened("cuda")
+    queued: list[int] = []
+    assert device.timed(lambda: queued.append(1)) == pytest.approx(2e-3)
+    assert len(queued) == 2
+    graph = device.record(lambda: queued.append(2))
+    assert queued.count(2) == 1
+    device.timed(graph.replay)
+    assert graph.replays == 2
+
+
+def test_a_device_that_stopped_answering_ends_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an error that a device does not survive, going on would only write nonsense."""
+    torch = fake_torch()
+    monkeypatch.setattr(opening, "import_torch", lambda: torch)
+    device = opening.Opened("cuda")
+
+    def lost() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    torch.cuda.synchronize = lost
+    with pytest.raises(
+        suanli.SuanliError, match="stopped answering, and this process cannot reach it again: CUDA error"
+    ):
+        device.recover()
+
+
+def test_the_largest_cache_of_a_processor_is_read(tmp_path: Path) -> None:
+    """Sizes as Linux writes them, the largest taken; none where there is no such folder."""
+    for i, size in enumerate(("48K", "2048K", "105M")):
+        (tmp_path / f"index{i}").mkdir()
+        (tmp_path / f"index{i}" / "size").write_text(size + "\n", encoding="ascii")
+    assert opening.host_cache_bytes(tmp_path) == 105 << 20
+    assert opening.host_cache_bytes(tmp_path / "none") == 0
