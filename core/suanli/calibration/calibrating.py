@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,85 +13,18 @@ from suanli.calibration import scaling
 from suanli.calibration.classes import Physics, physics
 from suanli.calibration.fitting import MINIMUM_ROWS, Group, best_fit, crossed, entry
 from suanli.calibration.records import Errors, Fit, halved
+from suanli.calibration.results import Calibrated, Calibration
+from suanli.calibration.sampling import Sample, by_class
 from suanli.calibration.scipy_import import import_least_squares
-from suanli.calibration.writing import toml
 from suanli.catalog_files import FALLBACK
 from suanli.errors import SuanliError
+from suanli.fits import Fit as Provenance
 from suanli.hardware import Accelerator
 from suanli.kernel_models import Efficiency, Roofline
-from suanli.kernels import Formats, Kernel
-from suanli.measurement_schema import Measurement, made_by
+from suanli.measurement_schema import Measurement
 
-PASSES = ("copy", "add")
-"""Elementwise passes whose traffic is certain; of others it is the implementation's how often they pass over memory."""
 GUESSED = (0.5, 2.0)
 """Band of figures nobody measured: a guess."""
-HEAD = "Written by `suanli calibrate`."
-NO_EXCHANGES = "exchanges are not fitted yet; their figures stay as they are"
-
-
-@attrs.frozen(kw_only=True)
-class Sample:
-    """A measured kernel as a fit takes it, see :class:`suanli.calibration.fitting.Timed`."""
-
-    part: str
-    make: Callable[..., Kernel]
-    dims: Mapping[str, float]
-    formats: Formats | None
-    phase: str
-    seconds: float
-    shape: str
-
-
-@attrs.frozen(kw_only=True)
-class Calibrated:
-    """One class of kernels.
-
-    Attributes:
-        kernel: Its kind.
-        precision: How its inputs are stored and multiplied.
-        rows: Measured.
-        how: ``fitted``, ``scaled``, or ``unchanged`` where even for that rows are too few.
-        why: In words.
-        before: Errors of the figures known so far.
-        fitted: Errors on the rows the new figures are from; None where unchanged.
-        held_out: Errors on rows not fitted; None where unchanged.
-        fit: What is written; None where unchanged.
-    """
-
-    kernel: str
-    precision: str
-    rows: int
-    how: str
-    why: str
-    before: Errors
-    fitted: Errors | None = None
-    held_out: Errors | None = None
-    fit: Fit | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Calibration:
-    """What was fitted to a file of measurements.
-
-    Attributes:
-        accelerator: Its id.
-        classes: One by one.
-        left_out: Rows of no class, counted by reason.
-        source: What the measurements are.
-        date: Of the fit.
-    """
-
-    accelerator: str
-    classes: tuple[Calibrated, ...]
-    left_out: tuple[tuple[str, int], ...]
-    source: str
-    date: str
-
-    def toml(self) -> str:
-        """The catalog file: a table for each class that was fitted or scaled."""
-        head = f"{HEAD} A plugin ships it, or SUANLI_PATH names its folder."
-        return toml((c.fit for c in self.classes if c.fit is not None), head)
 
 
 def calibrate(
@@ -119,20 +51,7 @@ def calibrate(
         SuanliError: Without scipy, or where no row can be fitted.
     """
     import_least_squares()
-    left_out: Counter[str] = Counter()
-    groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
-    for one in measurements:
-        if one.shape.kernel == "collective":
-            left_out[NO_EXCHANGES] += 1
-        elif one.shape.kernel == "elementwise" and one.shape["operation"] not in PASSES:
-            left_out[f"passes other than {' and '.join(PASSES)}: their traffic is the implementation's"] += 1
-        else:
-            try:
-                key, sample = _sample(one, accelerator)
-            except SuanliError as exc:
-                left_out[str(exc)] += 1
-                continue
-            groups[key].append(sample)
+    groups, left_out = by_class(measurements, accelerator)
     if not groups:
         raise SuanliError(f"no row can be fitted: {'; '.join(left_out) or 'there is none'}")
     when = date or datetime.datetime.now(datetime.UTC).date().isoformat()
@@ -144,21 +63,6 @@ def calibrate(
         source=source,
         date=when,
     )
-
-
-def _sample(one: Measurement, accelerator: Accelerator) -> tuple[tuple[str, str], Sample]:
-    make, dims, about = made_by(one.shape, accelerator)
-    kernel = make(**dims, **about)
-    sample = Sample(
-        part=accelerator.id,
-        make=make,
-        dims=dims,
-        formats=about.get("formats"),
-        phase=about.get("phase", ""),
-        seconds=one.time_s,
-        shape=",".join(f"{x:g}" for x in dims.values()),
-    )
-    return (kernel.kind, kernel.precision), sample
 
 
 Job = tuple[tuple[str, str], list[Sample], Accelerator, str, str]
@@ -176,7 +80,10 @@ def _class(job: Job) -> Calibrated:
     halves = halved(rows)
     enough = min(map(len, halves)) >= MINIMUM_ROWS
     sides = [Group(half, parts) for half in halves] if enough else []
-    fitted = _fitted(_physics(accelerator, kernel, precision, known), whole, sides, source, record) if enough else None
+    fitted = None
+    if enough:
+        free = _physics(accelerator, kernel, precision, known)
+        fitted = _fitted(known, free, whole, sides, source, record)
     if known is not None and len(rows) >= scaling.MINIMUM_ROWS:
         factor, errors = _factor(known, rows, parts, sides)
         if fitted is None or _loss(errors) < _loss(fitted[1]):
@@ -199,10 +106,15 @@ def _class(job: Job) -> Calibrated:
 
 
 def _fitted(
-    free: Physics, whole: Group, sides: Sequence[Group], source: str, record: Mapping[str, Any]
+    known: Efficiency | None,
+    free: Physics,
+    whole: Group,
+    sides: Sequence[Group],
+    source: str,
+    record: Mapping[str, Any],
 ) -> tuple[Efficiency, Errors, Fit]:
-    errors = crossed(record["key"], free, sides)
-    params = best_fit(record["key"], free, [whole])
+    errors = crossed(record["key"], free, sides, known)
+    params = best_fit(record["key"], free, [whole], known)
     fit = Fit(
         names=tuple(free.free),
         params=params,
@@ -305,7 +217,8 @@ def _figures(made: Efficiency) -> tuple[tuple[str, ...], dict[str, Any]]:
     return tuple(names), fixed
 
 
-ABOUT = ("accelerator", "kernel", "precision", *(f.name for f in attrs.fields(Efficiency) if f.inherited))
+ABOUT = ("accelerator", "kernel", "precision", *(f.name for f in attrs.fields(Provenance)))
+"""Fields of an entry that are no figures of it."""
 
 
 def _union(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:

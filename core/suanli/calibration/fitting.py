@@ -76,8 +76,11 @@ def entry(key: Sequence[str], about: Physics, values: Iterable[float]) -> Effici
     return Efficiency(generation=key[0], kernel=key[1], precision=key[2], source="fit", **fixed, **figures)
 
 
-def best_fit(key: Sequence[str], about: Physics, groups: Sequence[Group]) -> Params:
-    """The parameters with the least loss over the groups: least squares of logarithms, from several starts."""
+def best_fit(key: Sequence[str], about: Physics, groups: Sequence[Group], known: Efficiency | None = None) -> Params:
+    """The parameters with the least loss over the groups: least squares of logarithms, from several starts.
+
+    With `known`, its figures are one more start.
+    """
     spans = np.array(list(about.free.values()))
     start, low, high = np.log(spans).T
     measured = np.log(np.concatenate([g.seconds for g in groups]))
@@ -89,8 +92,10 @@ def best_fit(key: Sequence[str], about: Physics, groups: Sequence[Group]) -> Par
     least_squares = import_least_squares()
     draw = np.random.default_rng(0)
     found: list[tuple[float, tuple[float, ...]]] = []
-    for i in range(STARTS):
-        x = start if i == 0 else np.clip(start + draw.normal(0.0, 0.5, len(start)), low, high)
+    starts = [start, *(np.clip(start + draw.normal(0.0, 0.5, len(start)), low, high) for _ in range(STARTS - 1))]
+    if known is not None:
+        starts.append(np.log([max(float(getattr(known, name)), 1e-12) for name in about.free]))
+    for x in starts:
         x = np.clip(x, low + 1e-6, high - 1e-6)
         fit = least_squares(residual, x, bounds=(low, high), loss="cauchy", f_scale=SCALE, diff_step=1e-3, max_nfev=60)
         found.append((float(fit.cost), tuple(fit.x)))
@@ -102,8 +107,8 @@ def rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def crossed(key: Sequence[str], about: Physics, halves: Sequence[Group]) -> Errors:
+def crossed(key: Sequence[str], about: Physics, halves: Sequence[Group], known: Efficiency | None = None) -> Errors:
     """Errors of each half predicted by a fit to the other."""
-    fits = [entry(key, about, best_fit(key, about, [half])) for half in reversed(halves)]
+    fits = [entry(key, about, best_fit(key, about, [half], known)) for half in reversed(halves)]
     ratios = [half.seconds / half.predict(fit) for half, fit in zip(halves, fits, strict=True)]
     return Errors(np.concatenate(ratios), np.concatenate([half.seconds for half in halves]))

@@ -42,7 +42,8 @@ def scaled(known: Efficiency, factor: float) -> Efficiency:
             changes[field.name] = value * factor
     for name in SHARES:
         changes[name] = min(changes[name], 1.0)
-    return attrs.evolve(known, **{k: rounded(v) for k, v in changes.items()})
+    changes = {k: rounded(v) for k, v in changes.items()}
+    return attrs.evolve(known, **changes)
 
 
 def factor_of(known: Efficiency, groups: Sequence[Group]) -> float:

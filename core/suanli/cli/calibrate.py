@@ -12,8 +12,9 @@ from typing import Any
 import click
 
 import suanli
-from suanli.calibration.calibrating import HEAD, Calibrated, Calibration, calibrate
+from suanli.calibration.calibrating import calibrate
 from suanli.calibration.records import Errors
+from suanli.calibration.results import HEAD, Calibrated, Calibration
 from suanli.cli import scatter
 from suanli.cli.amounts import amount
 from suanli.cli.blocks import Block, Table, Text
