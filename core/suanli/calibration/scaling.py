@@ -32,7 +32,7 @@ SHARES = ("compute_ratio", "bandwidth_ratio")
 
 
 def scaled(known: Efficiency, factor: float) -> Efficiency:
-    """Figures that make every time `factor` times longer, as far as peak and bandwidth allow."""
+    """Figures that make every time `factor` times longer, as far as peak, bandwidth and a core's least load allow."""
     changes: dict[str, Any] = {}
     for field in attrs.fields(Efficiency):
         value = getattr(known, field.name)
