@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Block, Operator, Tensor
-from suanli_models.decoder import FULL, SLIDING, Decoder
+from suanli.building.decoder import FULL, SLIDING, Decoder
+from suanli.building.ends import embedding, head
+from suanli.building.fields import maybe, size, switch
+from suanli.building.parts import AttentionShape, feed_forward, norm
 from suanli_models.dense import SOURCE
-from suanli_models.ends import embedding, head
-from suanli_models.fields import maybe, size, switch
-from suanli_models.parts import AttentionShape, feed_forward, norm
 
 
 @attrs.frozen(kw_only=True)

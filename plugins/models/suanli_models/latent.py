@@ -8,12 +8,12 @@ from typing import ClassVar
 import attrs
 
 from suanli import Indexer, LatentAttention, Operator, Tensor
+from suanli.building.fields import maybe, size, switch
+from suanli.building.mixtures import ExpertsShape
+from suanli.building.parts import heads_of, latent, linear, norm
 from suanli.tensors import INDEX_HEADS, Dim, tokens
 from suanli_models.dense import SOURCE, Llama
-from suanli_models.fields import maybe, size, switch
-from suanli_models.mixtures import ExpertsShape
 from suanli_models.moe import Sparse
-from suanli_models.parts import heads_of, latent, linear, norm
 
 
 @attrs.frozen(kw_only=True)

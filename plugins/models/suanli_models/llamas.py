@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import attrs
 
-from suanli_models.decoder import FULL, SLIDING
+from suanli.building.decoder import FULL, SLIDING
+from suanli.building.fields import some, switch
 from suanli_models.dense import LLAMA, SOURCE, Llama
-from suanli_models.fields import some, switch
 
 
 @attrs.frozen(kw_only=True)

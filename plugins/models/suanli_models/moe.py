@@ -8,11 +8,11 @@ from typing import ClassVar
 import attrs
 
 from suanli import Operator, Tensor
-from suanli_models.decoder import FULL, SLIDING
+from suanli.building.decoder import FULL, SLIDING
+from suanli.building.fields import kinds, maybe, number, numbers, size, some, switch
+from suanli.building.mixtures import ExpertsShape, routed_experts
+from suanli.building.parts import AttentionShape
 from suanli_models.dense import LLAMA, SOURCE, Llama
-from suanli_models.fields import kinds, maybe, number, numbers, size, some, switch
-from suanli_models.mixtures import ExpertsShape, routed_experts
-from suanli_models.parts import AttentionShape
 
 
 @attrs.frozen(kw_only=True)

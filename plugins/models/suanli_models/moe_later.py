@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Operator, Tensor
-from suanli_models.decoder import FULL, SLIDING, Decoder
+from suanli.building.decoder import FULL, SLIDING, Decoder
+from suanli.building.fields import maybe, number, numbers, size, some, switch
+from suanli.building.mixtures import ExpertsShape, routed_experts
+from suanli.building.parts import AttentionShape, feed_forward
 from suanli_models.dense import LLAMA, SOURCE, Llama
-from suanli_models.fields import maybe, number, numbers, size, some, switch
-from suanli_models.mixtures import ExpertsShape, routed_experts
 from suanli_models.moe import Sparse
-from suanli_models.parts import AttentionShape, feed_forward
 
 
 @attrs.frozen(kw_only=True)
