@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 from attrs.validators import instance_of
 
+from suanli.checkpoints import Checkpoint
 from suanli.errors import SuanliError, UnknownNameError, show
 from suanli.formulas import formula
 from suanli.numeric import Number
@@ -121,6 +122,7 @@ class Model:
         drafts: Blocks that only predict tokens further ahead (multi-token prediction), left out of every count.
         nearest: Whether its type is unknown, and it is read as the family whose keys it has.
         storage: How its checkpoint stores weights that are narrower than two bytes; None where none are.
+        checkpoint: What the headers of its files say of its weights; None where it was read from a configuration.
         notes: What a reader should know, such as a warning of the reader.
         source: Where its configuration is from.
         known: Of the catalog.
@@ -135,6 +137,7 @@ class Model:
     drafts: tuple[Block, ...] = ()
     nearest: bool = False
     storage: Storage | None = None
+    checkpoint: Checkpoint | None = None
     notes: tuple[str, ...] = ()
     source: str = ""
     known: Known = attrs.field(factory=Known, eq=False, repr=False, validator=instance_of(Known))
@@ -187,7 +190,12 @@ class Model:
 
     @functools.cached_property
     def weight_bytes(self) -> int:
-        """Bytes of the checkpoint's weights: 2 each, less where the configuration says they are quantised."""
+        """Bytes of the checkpoint's weights: as its files' headers say.
+
+        Without files, 2 each, less where the configuration says they are quantised.
+        """
+        if self.checkpoint is not None and self.checkpoint.weight_bytes is not None:
+            return self.checkpoint.weight_bytes
         return weight_bytes(self)
 
     @functools.cached_property

@@ -23,6 +23,7 @@ class Cohere(Llama):
 
     family: ClassVar[str] = "cohere"
     model_types: ClassVar[tuple[str, ...]] = ("cohere",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("command-r",)
     source: ClassVar[str] = SOURCE.format("cohere")
     defaults: ClassVar = {"vocabulary": 256000, "hidden": 8192, "inner": 22528, "layers": 40, "heads": 64, "tied": True}
     norms: ClassVar[str] = "rms-wide"

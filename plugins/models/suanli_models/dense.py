@@ -28,6 +28,7 @@ class Llama(Decoder):
 
     family: ClassVar[str] = "dense"
     model_types: ClassVar[tuple[str, ...]] = ("llama", "aquila", "yi", "Yi", "cwm", "arcee_llama", "xverse")
+    gguf_names: ClassVar[tuple[str, ...]] = ("llama",)
     source: ClassVar[str] = f"Touvron et al. 2023; {SOURCE.format('llama')}"
     defaults: ClassVar = LLAMA
     familiar: ClassVar[tuple[str, ...]] = (

@@ -91,6 +91,7 @@ class GptBigCode(Gpt2):
     activates: ClassVar[str] = "gelu_pytorch_tanh"
     family: ClassVar[str] = "gpt_bigcode"
     model_types: ClassVar[tuple[str, ...]] = ("gpt_bigcode",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("starcoder",)
     source: ClassVar[str] = f"Li et al. 2023; {SOURCE.format('gpt_bigcode')}"
     familiar: ClassVar[tuple[str, ...]] = ()
     multi_query: bool = switch(True, "multi_query")

@@ -145,6 +145,7 @@ class Phi(Gpt):
     activates: ClassVar[str] = "gelu_new"
     family: ClassVar[str] = "phi"
     model_types: ClassVar[tuple[str, ...]] = ("phi", "phi-msft", "mixformer-sequential")
+    gguf_names: ClassVar[tuple[str, ...]] = ("phi2",)
     source: ClassVar[str] = SOURCE.format("phi")
     defaults: ClassVar = {"vocabulary": 51200, "hidden": 2048, "layers": 24, "heads": 32}
     wiring: ClassVar[str] = "parallel"

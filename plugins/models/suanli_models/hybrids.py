@@ -92,6 +92,7 @@ class GraniteHybrid(Bamba):
 
     family: ClassVar[str] = "granitemoehybrid"
     model_types: ClassVar[tuple[str, ...]] = ("granitemoehybrid",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("granitehybrid",)
     source: ClassVar[str] = SOURCE.format("granitemoehybrid")
     defaults: ClassVar = LLAMA | {
         "experts": 8,

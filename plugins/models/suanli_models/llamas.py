@@ -106,6 +106,7 @@ class Hunyuan(Llama):
 
     family: ClassVar[str] = "hunyuan_v1_dense"
     model_types: ClassVar[tuple[str, ...]] = ("hunyuan_v1_dense", "hunyuan")
+    gguf_names: ClassVar[tuple[str, ...]] = ("hunyuan-dense",)
     source: ClassVar[str] = SOURCE.format("hunyuan_v1_dense")
     defaults: ClassVar = LLAMA | {"vocabulary": 290943}
     head_norm: ClassVar[str] = "head"

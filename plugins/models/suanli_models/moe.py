@@ -79,6 +79,8 @@ class Mixtral(Sparse):
 
     family: ClassVar[str] = "mixtral"
     model_types: ClassVar[tuple[str, ...]] = ("mixtral",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("llama",)
+    gguf_needs: ClassVar[tuple[str, ...]] = ("ffn_gate_inp",)
     source: ClassVar[str] = f"Jiang et al. 2024; {SOURCE.format('mixtral')}"
     defaults: ClassVar = LLAMA | {"inner": 14336, "kv_heads": 8, "experts": 8, "top_k": 2}
     familiar: ClassVar[tuple[str, ...]] = (*Llama.familiar, "num_local_experts", "num_experts_per_tok")
@@ -239,6 +241,7 @@ class GptOss(Sparse):
 
     family: ClassVar[str] = "gpt_oss"
     model_types: ClassVar[tuple[str, ...]] = ("gpt_oss",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("gpt-oss",)
     source: ClassVar[str] = f"OpenAI 2025, gpt-oss model card; {SOURCE.format('gpt_oss')}"
     defaults: ClassVar = {
         "vocabulary": 201088,
