@@ -50,6 +50,22 @@ def find_model(catalog: Catalog, asked: Any, cache: dict[str, Model] | None = No
     return made
 
 
+def config_of(catalog: Catalog, asked: str) -> Mapping[str, Any]:
+    """The configuration behind a name, or in a file or folder, as a table.
+
+    Raises:
+        UnknownNameError: With near matches.
+        ModelConfigError: Where the file cannot be read, or is not a configuration.
+    """
+    if not _is_path(asked):
+        preset: ModelPreset = catalog.entry("model", asked).value
+        return {**dict.fromkeys(preset.nulls), **preset.config}
+    path = Path(asked)
+    if path.suffix.lower() == ".gguf":
+        raise ModelConfigError(["a GGUF file has no configuration; give the model's config.json"], clip(asked, 200))
+    return data_files.read_data(path / "config.json" if path.is_dir() else path, ModelConfigError)
+
+
 def _from_gguf(catalog: Catalog, path: Path) -> Model:
     """The model of a GGUF file: sizes from its keys, the rest from its list of tensors."""
     header, where = gguf.read_header(path), clip(str(path), 200)
