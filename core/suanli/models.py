@@ -18,6 +18,7 @@ from suanli.errors import SuanliError, UnknownNameError, show
 from suanli.formulas import formula
 from suanli.numeric import Number
 from suanli.operators import How, Operator
+from suanli.paging import reserved_bytes
 from suanli.profiles import Known, exact_profile
 from suanli.storage import Storage, weight_bytes
 from suanli.tensors import KV_SEQUENCE, Local, Parameter, Tensor
@@ -248,6 +249,20 @@ class Model:
                     else:
                         total += elements * STATE_BYTES[tensor.format] * times
         return total
+
+    def kv_cache_reserved_bytes(self, tokens: int, precision: str = "bf16", block_size: int = 16) -> int:
+        """Bytes an engine that pages its cache reserves for one sequence of `tokens` tokens.
+
+        Whole pages of `block_size` tokens, of one size for every kind of layer: see :mod:`suanli.paging`.
+        Never less than :meth:`kv_cache_bytes`, which is what the model needs.
+
+        Args:
+            tokens: Of the sequence.
+            precision: Format of cached keys and values.
+            block_size: Tokens in a page.
+        """
+        _positive(tokens=_one_more(tokens), block_size=block_size)
+        return reserved_bytes(self, tokens, self.known.format(precision), block_size, STATE_BYTES)
 
     def kv_cache_growth_bytes(self, precision: str = "bf16") -> int:
         """Bytes a token adds to a long cache of one sequence, past every window; compressed entries on average."""

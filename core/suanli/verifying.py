@@ -90,7 +90,11 @@ def compare(model: Model, theirs: Theirs, sequence: int) -> tuple[Compared, ...]
             name="kv_cache_bytes",
             ours=model.kv_cache_bytes(sequence),
             theirs=theirs.cache_bytes,
-            remark="these classes keep a token less of a window" if windows else "",
+            remark="these classes keep a token less of a window"
+            if windows
+            else "a state is counted in fp32, as kernels keep it"
+            if scans
+            else "",
         ),
     )
 
