@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from suanli.models import Model
 
 FAR = 1 << 24
-"""Tokens past every window."""
+"""Tokens past every window people use; a wider one is none."""
 UNEVEN = 1.25
 """Kinds of layers whose numbers differ by less are padded to the larger (vLLM, the same file)."""
 
@@ -61,7 +61,8 @@ def kept_by(operators: tuple[Operator, ...], form: NumberFormat, state_bytes: di
 def _reach(op: Operator, tensor: Tensor) -> tuple[int, float]:
     """Tokens a cached tensor is limited to (0 for none), and entries it keeps of each."""
     held = float(op.entries(tensor, float(FAR)))
-    return (int(held), 1.0) if held <= FAR / 4096 else (0, held / FAR)
+    more = float(op.entries(tensor, 2.0 * FAR)) - held
+    return (0, more / FAR) if more else (int(held), 1.0)
 
 
 def reserved_bytes(model: Model, tokens: int, form: NumberFormat, block_size: int, state_bytes: dict[str, int]) -> int:

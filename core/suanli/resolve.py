@@ -223,6 +223,8 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
             r.faults.append(f"precision.{field}: has no meaning for serving")
     if training and implementation.memory_fraction is not None:
         r.faults.append("implementation.memory_fraction: has no meaning for training; see assumptions.reserve")
+    if training and implementation.block_size is not None:
+        r.faults.append("implementation.block_size: has no meaning for training")
     optimizer = None
     if training:
         chosen = r.value("optimizer.name", scenario.optimizer.name, "adamw")
@@ -269,6 +271,7 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         memory_fraction=1.0
         if training
         else r.value("implementation.memory_fraction", implementation.memory_fraction, profile.memory_fraction),
+        block_size=r.value("implementation.block_size", implementation.block_size, None, "what the model needs"),
         reserve_bytes=r.value("assumptions.reserve", assumptions.reserve, reserve, why_reserve),
         **r.prices(device),
         pue=r.value("assumptions.pue", assumptions.pue, 1.0, "the machines alone"),
@@ -395,6 +398,8 @@ def complete(case: Case, layout: Layout) -> dict[str, Any]:
     }
     if not case.training:
         data["implementation"]["memory_fraction"] = case.memory_fraction
+        if case.block_size is not None:
+            data["implementation"]["block_size"] = case.block_size
     data["assumptions"] = {
         "reserve": case.reserve_bytes,
         "price_per_hour": case.price_per_hour,

@@ -62,6 +62,25 @@ def test_blocks_grow_to_the_size_of_a_state() -> None:
     assert model.kv_cache_reserved_bytes(block + 1) == (36 + 2 * 12) * block * token
 
 
+def test_an_engine_reserves_pages_for_its_requests() -> None:
+    """With `block_size` a report's cache is whole pages, and fewer requests fit; without, what the model needs."""
+    asked: dict[str, Any] = {
+        "model": {"name": "llama-3-8b"},
+        "system": {"accelerator": "h100-sxm", "accelerators": 1},
+        "workload": {"kind": "serve", "prompt": 100, "output": 1, "batch": 4},
+        "layout": {"tensor": 1},
+    }
+    plain = suanli.estimate(asked)
+    assert plain.memory.per_accelerator.kv_cache_bytes == 4 * 101 * 131072
+    paged = suanli.estimate(asked | {"implementation": {"block_size": 64}})
+    assert paged.memory.per_accelerator.kv_cache_bytes == pytest.approx(4 * 128 * 131072)
+    assert paged.serving.max_concurrency < plain.serving.max_concurrency
+    assert paged.to_dict()["scenario"]["implementation"]["block_size"] == 64
+    training = asked | {"workload": {"kind": "pretrain"}, "implementation": {"block_size": 64}}
+    with pytest.raises(suanli.ScenarioError, match=r"implementation\.block_size: has no meaning for training"):
+        suanli.estimate(training)
+
+
 @settings(max_examples=60, deadline=None)
 @given(config=architectures.configs(), tokens=st.integers(1, 3000), block=st.sampled_from((1, 16, 64)))
 def test_never_less_than_the_model_needs(config: dict[str, Any], tokens: int, block: int) -> None:
