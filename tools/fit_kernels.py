@@ -7,7 +7,7 @@ by least squares of logarithms with Cauchy's loss. A hash of each row's shape pu
 errors are those of each half predicted by a fit to the other; the fit shipped is to both.
 `datasheet` is for hardware never measured: one fit over all generations, each with its own peaks, bandwidth, cores
 and cache; its errors are those of each generation predicted by a fit to the others.
-Fabrics: fitted to one half, judged on the other; the fallback is the median over the generations.
+Fabrics: the same, by `tools/exchange_fit.py`, with the model itself; the fallback of switches is one fit to all.
 No row of a fitted class is dropped or weighted. Accelerators the catalog does not know are left out.
 """
 
@@ -21,11 +21,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fabric_fallback import FALLBACK, fabric_fallbacks
-from fabric_model import fit_fabrics
-from fabric_transfers import transfers
+from exchange_fit import Fabrics
+from exchange_report import sections as fabric_sections
+from exchange_rows import exchanges
 from fit_common import Errors, Fit
-from fit_report import fabric_table, kernel_table, others_table, parameter_tables, toml, unfitted_table
+from fit_report import kernel_table, others_table, parameter_tables, toml
 from kernel_classes import physics
 from kernel_fallback import LeftOut, kernel_fallbacks
 from kernel_fit import Group, entry, fit_kernels
@@ -46,31 +46,27 @@ def tables(reference: Path, *, write: bool = False) -> tuple[str, LeftOut]:
 
     With `write`, the calibration files are replaced too.
     """
-    catalog = Workspace().catalog()
+    workspace = Workspace()
+    catalog = workspace.catalog()
     known = set(catalog.names("accelerator"))
     parts = {d.accelerator: catalog.accelerator(d.accelerator) for d in DEVICES.values() if d.accelerator in known}
     rows = [r for r in Kernels(reference).rows() if r.device.accelerator in parts]
-    wires = transfers(reference)
+    wires = exchanges(reference)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         kernels, skipped = fit_kernels(rows, parts, pool.map)
         core, left_out = kernel_fallbacks(kernels, rows, parts, pool.map)
-    fabrics, core_fabrics = fabric_fallbacks(fit_fabrics(wires), wires)
+    fabrics = Fabrics(wires, workspace)
     if write:
-        chosen = [*kernels, *fabrics, *core, *core_fabrics]
+        chosen = [*kernels, *fabrics.fits, *core, *fabrics.core]
         for vendor, place in PLACES.items():
             place.write_text(toml(f for f in chosen if f.vendor == vendor), encoding="utf-8")
 
-    params = {f.key: f.params for f in fabrics}
-    for t in wires:  # a network nobody stated is judged by the fallback
-        params.setdefault(t.key, next(f.params for f in core_fabrics if f.key == (FALLBACK, t.fabric)))
     sections = {
         "Kernels": kernel_table(kernels),
         "Kernels on hardware never measured (each generation predicted by a fit to the others)": kernel_table(core),
         "Kernels on hardware never measured, by generation": others_table(_by_generation(left_out, rows, parts)),
         "Kernels judged, not fitted": others_table(_judged_only(kernels, rows, parts)),
-        "Fabrics": fabric_table(fabrics),
-        "Fabrics on hardware never measured (each generation predicted by the others)": fabric_table(core_fabrics),
-        "Collectives judged, not fitted": unfitted_table(params, wires),
+        **fabric_sections(fabrics, wires),
         "Not shipped": "".join(f"- {line}\n" for line in skipped) or "Nothing.\n",
         "Kernel parameters": parameter_tables([*kernels, *core]),
     }

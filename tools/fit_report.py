@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from fabric_model import judge
-from fabric_transfers import Transfer
-from fit_common import Errors, Fit, Params
+from fit_common import Errors, Fit
 
 ERROR_HEAD = ["judged", "median error", "p90", "bias", "slow bias"]
 
@@ -63,34 +61,6 @@ def others_table(rows: Iterable[tuple[tuple[str, ...], Errors]]) -> str:
     """Errors on measurements nobody fitted."""
     head = ["generation", "kernel", "precision", "part", "measured by", *ERROR_HEAD]
     return table(head, ([*key, *_cells(e)] for key, e in rows))
-
-
-def fabric_table(fits: Iterable[Fit]) -> str:
-    """Parameters and errors of fabric fits."""
-    head = ["generation", "fabric", "bandwidth", "ramp us", "launch us", "hop us", "crowding", "fitted"]
-    return table(
-        [*head, *ERROR_HEAD, "band"],
-        (
-            [
-                *f.key,
-                f"{f.params[0]:.3f}",
-                *(f"{p * 1e6:.2f}" for p in f.params[1:4]),
-                f"{f.params[4]:.2f}" if len(f.params) > 4 else "",
-                *_judged(f),
-            ]
-            for f in fits
-        ),
-    )
-
-
-def unfitted_table(params: Mapping[tuple[str, ...], Params], transfers: Iterable[Transfer]) -> str:
-    """How the NCCL fits do on what they were not fitted to; `params` by (generation, fabric)."""
-    groups: dict[tuple[str, ...], list[Transfer]] = defaultdict(list)
-    for t in transfers:
-        if not t.fitted:
-            groups[*t.key, t.implementation].append(t)
-    head = ["generation", "fabric", "implementation", "rows", *ERROR_HEAD[1:]]
-    return table(head, ([*k, *_cells(judge(ts, params[k[0], k[1]]))] for k, ts in sorted(groups.items())))
 
 
 def _number(value: float) -> str:

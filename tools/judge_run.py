@@ -13,7 +13,7 @@ from judge_data import Trial, UnfitError, Values, Verdict
 from kernel_fallback import LeftOut
 from suanli import CollectiveModel, SuanliError, hookimpl
 from suanli.catalogs import Catalog
-from suanli.collectives import Hierarchical
+from suanli.collectives import FabricEfficiency, Hierarchical
 from suanli.kernel_models import KernelModel, Roofline
 from suanli.report import Report
 from suanli.workspace import Workspace
@@ -63,7 +63,7 @@ def _general(text: str) -> str:
     return " ".join("N" if any(c.isdigit() for c in w) else w for w in words[:14])
 
 
-LINKS = ("bandwidth_ratio", "ramp_s", "launch_s", "latency_s", "crowding")
+LINKS = tuple(f.name for f in attrs.fields(FabricEfficiency) if f.name.endswith(("_ratio", "_s", "_per_s", "crowding")))
 
 
 class _LeftOut:

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from attrs.validators import in_
 
+from suanli.collectives import CollectiveModel
 from suanli.hardware import Accelerator, System
 from suanli.kernel_models import KernelModel
 from suanli.kernels import Formats, formats_on
@@ -141,6 +142,13 @@ class Case:
         model = self.device.loaded_kernels if self.training else self.device.kernels
         assert model is not None
         return model
+
+    @property
+    def exchanges(self) -> CollectiveModel:
+        """How long an exchange takes here, with what the profile does besides the library."""
+        model = self.system.exchanges
+        assert model is not None
+        return model.of_engine() if self.profile.custom_all_reduce else model
 
     @property
     def has_experts(self) -> bool:

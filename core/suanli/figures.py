@@ -17,7 +17,7 @@ from suanli.models import Block, kept_bytes
 from suanli.numeric import Number, maximum, minimum
 from suanli.operators import Attention, Operator
 from suanli.parallelism import Axes, Exchange, ParallelismRule
-from suanli.tensors import EXPERTS, Local, Parameter
+from suanli.tensors import EXPERTS, TOP_K, Local, Parameter
 
 
 class Weights(NamedTuple):
@@ -126,13 +126,16 @@ def _exposed(
     """Seconds of an axis's exchanges that nothing hides, and those of the cover the others take up."""
     terms: dict[str, Number] = {}
     hidden: dict[str, Number] = {}
-    model = case.system.exchanges
-    assert model is not None
+    library = case.exchanges
     for exchange, times in plan:
         ranks, stride = rule.group(exchange.group, layout)
-        seconds = model.time_s(
-            exchange.operation, bytes=_buffer(exchange, layout, at), ranks=ranks, stride=stride, system=case.system
-        )
+        size, model = _buffer(exchange, layout, at), library
+        if exchange.copies and case.profile.dispatch_once:
+            # Where tensor ranks hold the same tokens, each sends its share of the copies.
+            model = library.dispatching(exchange.copies / at.degrees.get(TOP_K, 1.0))
+        if exchange.narrows and case.profile.dispatch_narrow:
+            size = size * min(at.formats.activations / at.bytes_of["activations"], 1.0)
+        seconds = model.time_s(exchange.operation, bytes=size, ranks=ranks, stride=stride, system=case.system)
         into = hidden if exchange.hides and case.overlap else terms
         into[f"{exchange.operation}.{exchange.tensor.name}"] = scaled("s", times, seconds)
     shown = total(f"{name}_{rule.name}_s", "s", terms)

@@ -38,11 +38,13 @@ class Bound:
         seconds: On hardware as stated, with every cache warm.
         cold_s: The same when all of it comes from memory.
         by: What sets it: the peak, the bandwidth, the links.
+        secret: Whether neither it nor what it comes from may be shown.
     """
 
     seconds: float
     cold_s: float
     by: str
+    secret: bool = False
 
 
 def bound_of(shape: Shape, accelerator: Accelerator, system: System | None = None) -> Bound | None:
@@ -65,7 +67,7 @@ def bound_of(shape: Shape, accelerator: Accelerator, system: System | None = Non
     figure = units.format(peak, "flop/s") if compute >= warm else units.format(bandwidth, "bytes/s")
     by = f"{accelerator.id}'s {kernel.compute + ' peak' if compute >= warm else 'memory bandwidth'}"
     by += "" if secret else f" of {figure}"
-    return Bound(seconds=max(compute * certain, warm), cold_s=max(compute, cold), by=by)
+    return Bound(seconds=max(compute * certain, warm), cold_s=max(compute, cold), by=by, secret=secret)
 
 
 def _exchange_bound(shape: Shape, system: System) -> Bound | None:
@@ -77,7 +79,7 @@ def _exchange_bound(shape: Shape, system: System) -> Bound | None:
     sent = size if shape["operation"] in ("p2p", "broadcast") else size * (ranks - 1.0) / ranks
     least = sent / best
     by = f"{system.id}'s links" + ("" if system.confidential else f" of {units.format(best, 'bytes/s')} one way")
-    return Bound(seconds=least, cold_s=least, by=by)
+    return Bound(seconds=least, cold_s=least, by=by, secret=system.confidential)
 
 
 def impossible(
@@ -99,14 +101,17 @@ def impossible(
         if bound is None:
             continue
         where = f"row {one.row}: {one.shape}" if one.row else str(one.shape)
+        said = f"{one.time_s:.3g} s is"
         if one.time_s * MARGIN < bound.seconds:
-            times = bound.seconds / one.time_s
-            said = f"{one.time_s:.3g} s is {times:,.1f} times faster than {bound.by} allows ({bound.seconds:.3g} s)"
-            found.append(f"{where}: {said}; {_too_fast(one.time_s, bound)}")
+            times = f" {bound.seconds / one.time_s:,.1f} times" if not bound.secret else ""
+            least = f" ({bound.seconds:.3g} s)" if not bound.secret else ""
+            found.append(f"{where}: {said}{times} faster than {bound.by} allows{least}; {_too_fast(one.time_s, bound)}")
         elif one.time_s > SLOW * (bound.cold_s + FLOOR_S):
-            times = one.time_s / (bound.cold_s + FLOOR_S)
-            said = f"{one.time_s:.3g} s is {times:,.0f} times what the roofline and a launch come to"
-            found.append(f"{where}: {said}; {_too_slow(one.time_s, bound)}")
+            many = one.time_s / (bound.cold_s + FLOOR_S)
+            times = f"{many:,.0f} times" if not bound.secret else "far above"
+            found.append(
+                f"{where}: {said} {times} what the roofline and a launch come to; {_too_slow(one.time_s, bound)}"
+            )
     return tuple(found)
 
 

@@ -74,9 +74,15 @@ def parsed(
     faults = _header_faults(header, timed)
     if faults:
         return (), faults
-    known = frozenset(precisions) if precisions is not None else _known_precisions()
+    faults = [
+        f"row {line}: {len(cells)} cells under {len(header)} columns"
+        for line, cells in rows
+        if any(c.strip() for c in cells[len(header) :])
+    ]
+    known = frozenset(precisions) if precisions is not None else known_precisions()
     found = []
-    for line, row in rows:
+    for line, cells in rows:
+        row = dict(zip(header, (c.strip() for c in cells), strict=False))
         wrong: list[str] = []
         made = _measurement(line, row, known, wrong, timed)
         faults += [f"row {line}: {w}" for w in wrong]
@@ -87,8 +93,8 @@ def parsed(
     return tuple(found), faults
 
 
-def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
-    """The rows of a file, each with its line, and the header.
+def _rows(path: Path) -> tuple[list[tuple[int, list[str]]], list[str]]:
+    """The cells of each row with its line, and the header.
 
     Raises:
         InvalidInputError: Where it is no readable CSV of UTF-8 text.
@@ -110,11 +116,7 @@ def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
         raise InvalidInputError([f"not CSV: {exc}"], name) from None
     except OSError as exc:
         raise InvalidInputError([f"cannot read {name}: {exc.strerror or exc}"]) from None
-    long = [f"row {line}: {len(cells)} cells under {len(header)} columns" for line, cells in rows
-            if header and len(cells) > len(header) and any(c.strip() for c in cells[len(header):])]  # fmt: skip
-    if long:
-        raise InvalidInputError(_cut(long), name)
-    return [(line, dict(zip(header, (c.strip() for c in cells), strict=False))) for line, cells in rows], header
+    return rows, header
 
 
 def _header_faults(header: list[str], timed: bool) -> list[str]:
@@ -141,7 +143,8 @@ def _meant(name: str, header: list[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; the columns are {clip(', '.join(header), 200)}"
 
 
-def _known_precisions() -> frozenset[str]:
+def known_precisions() -> frozenset[str]:
+    """Names and aliases of the number formats that are installed."""
     from suanli.workspace import default
 
     return frozenset(n for f in default().catalog().known.formats for n in (f.name, *f.aliases))

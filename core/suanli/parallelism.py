@@ -34,6 +34,8 @@ class Exchange:
         share: Layout fields whose product divides the buffer.
         widen: Layout fields whose product multiplies it: a rank's own part, times the parts gathered.
         hides: Whether an implementation that overlaps hides it behind the block's computation.
+        copies: Of an all-to-all of tokens: to how many experts each goes; 0 for anything else.
+        narrows: Whether an implementation may send it in the format of the products that follow, where narrower.
     """
 
     operation: str = attrs.field(validator=in_(OPERATIONS))
@@ -43,6 +45,8 @@ class Exchange:
     share: tuple[str, ...] = ()
     widen: tuple[str, ...] = ()
     hides: bool = False
+    copies: float = 0.0
+    narrows: bool = False
 
 
 @attrs.define(eq=False, kw_only=True)

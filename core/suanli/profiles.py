@@ -26,6 +26,9 @@ class Profile:
         overhead_ratio: Training: time no kernel and no exchange explains (launches, stragglers, input), as a
             share of the kernels' time; 0 is ideal.
         step_overhead_s: Host time a step costs that no kernel hides.
+        custom_all_reduce: Whether its ranks reduce small buffers by reading each other's memory, not by a library.
+        dispatch_once: Whether a token crosses once to a domain that has some of its experts, not once for each.
+        dispatch_narrow: Whether tokens are sent to experts in the format of the experts' products, where narrower.
         activations: Whether its saved activations are modelled exactly.
         aliases: Other names people use.
         source: The document its behaviour is described in.
@@ -43,6 +46,9 @@ class Profile:
     memory_fraction: float = 1.0
     overhead_ratio: float = 0.0
     step_overhead_s: float = 0.0
+    custom_all_reduce: bool = False
+    dispatch_once: bool = False
+    dispatch_narrow: bool = False
     activations: bool = True
     aliases: tuple[str, ...] = ()
     source: str = ""

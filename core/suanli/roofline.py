@@ -15,7 +15,7 @@ from suanli.catalogs import Catalog
 from suanli.errors import SuanliError
 from suanli.formulas import formula
 from suanli.hardware import Accelerator
-from suanli.kernel_models import ROOFLINE
+from suanli.kernel_models.limits import ROOFLINE
 from suanli.kernels import Kernel
 from suanli.measurement_schema import Measurement, kernel_of
 from suanli.model_passes import steps

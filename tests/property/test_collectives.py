@@ -102,13 +102,59 @@ def test_an_all_reduce_is_at_least_its_halves(name: str, size: int, ranks: int) 
 
 @given(MANY, st.sampled_from(("all_reduce", "all_gather", "reduce_scatter")), st.integers(2, 8))
 def test_no_exchange_beats_its_wire(name: str, operation: str, ranks: int) -> None:
-    """A ring never sends faster than the tier's stated bandwidth, one way."""
+    """A ring never sends faster than the tier's one-way bandwidth; where switches add, each sends its buffer."""
     system = SYSTEMS[name]
     size = 1 << 32
     tier = system.tiers[0]
     passes = 2.0 if operation == "all_reduce" else 1.0
     wire = passes * size * (ranks - 1) / ranks / tier.bandwidth_bytes_per_s
+    if operation == "all_reduce" and tier.in_network_reduction:
+        wire = min(wire, size / tier.bandwidth_bytes_per_s)
     assert system.collective_s(operation, bytes=size, ranks=ranks) >= wire
+
+
+@given(MANY, BYTES, st.integers(1, 1 << 30), st.integers(2, 64), st.sampled_from((1, 2, 8)))
+def test_an_engines_all_reduce_keeps_the_laws(name: str, size: int, more: int, ranks: int, stride: int) -> None:
+    """With an engine's own all-reduce a group is never slower than with the library, and larger buffers take longer."""
+    system = SYSTEMS[name]
+    assert system.exchanges is not None
+    engine = system.exchanges.of_engine()
+
+    def took(bytes: int) -> float:
+        found = engine.time_s("all_reduce", bytes=float(bytes), ranks=float(ranks), stride=float(stride), system=system)
+        assert isinstance(found, float)
+        return found
+
+    assert 0.0 < took(size) <= system.collective_s("all_reduce", bytes=size, ranks=ranks, stride=stride) * ROUNDING
+    assert took(size) <= took(size + more) * ROUNDING
+
+
+@given(MANY, BYTES, st.integers(2, 512), st.sampled_from((1, 2, 8)), st.floats(1.0, 16.0), st.floats(1.0, 16.0))
+def test_tokens_sent_once_keep_the_laws(
+    name: str, size: int, ranks: int, stride: int, copies: float, others: float
+) -> None:
+    """Sending a token once to a domain never takes longer, less for more copies of as many bytes; columns as rows."""
+    system = SYSTEMS[name]
+    assert system.exchanges is not None
+    asked = {"bytes": float(size), "ranks": float(ranks), "stride": float(stride), "system": system}
+    took = [system.exchanges.dispatching(c).time_s("all_to_all", **asked) for c in (copies, others)]  # type: ignore[arg-type]
+    apart = system.collective_s("all_to_all", bytes=size, ranks=ranks, stride=stride)
+    assert 0.0 < max(took) <= apart * ROUNDING
+    fewer, many = sorted(zip((copies, others), took, strict=True))
+    assert many[1] <= fewer[1] * ROUNDING
+    column = system.exchanges.dispatching(np.asarray((copies, others))).time_s("all_to_all", **asked)  # type: ignore[arg-type]
+    assert [struct.pack("<d", v) for v in np.asarray(column)] == [struct.pack("<d", v) for v in took]
+
+
+@given(MANY, st.integers(1, 1 << 36), st.integers(2, 64))
+def test_an_all_reduce_moves_every_buffer(name: str, size: int, ranks: int) -> None:
+    """No buffer is reduced sooner than it passes the widest tier once, whoever adds, engines too."""
+    system = SYSTEMS[name]
+    assert system.exchanges is not None
+    widest = max(t.bandwidth_bytes_per_s for t in system.tiers)
+    asked = {"bytes": float(size), "ranks": float(ranks), "stride": 1.0, "system": system}
+    took = system.exchanges.of_engine().time_s("all_reduce", **asked)  # type: ignore[arg-type]
+    assert took >= size / widest / ROUNDING
 
 
 @given(
@@ -123,6 +169,11 @@ def test_arrays_are_their_scalars(name: str, operation: str, rows: list[tuple[in
     found = system.collective_s(operation, bytes=size, ranks=ranks, stride=stride)
     alone = [system.collective_s(operation, bytes=b, ranks=r, stride=s) for b, r, s in rows]
     assert [struct.pack("<d", v) for v in found] == [struct.pack("<d", v) for v in alone]
+    assert system.exchanges is not None
+    engine = system.exchanges.of_engine()
+    found = engine.time_s(operation, bytes=size * 1.0, ranks=ranks * 1.0, stride=stride * 1.0, system=system)
+    alone = [engine.time_s(operation, bytes=b * 1.0, ranks=r * 1.0, stride=s * 1.0, system=system) for b, r, s in rows]
+    assert [struct.pack("<d", v) for v in np.broadcast_to(found, len(rows))] == [struct.pack("<d", v) for v in alone]
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

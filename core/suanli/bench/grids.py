@@ -26,12 +26,12 @@ PROJECTIONS = (
     (7168, 8192),  # its gate and up
     (8192, 3584),  # its down
 )
-ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+ROWS = (1, 4, 16, 32, 64, 128, 256, 1024, 4096, 8192)
 HEADS = ((32, 32, 128), (32, 8, 128), (64, 8, 128), (8, 1, 128), (16, 16, 64), (16, 8, 256))
 """Query heads, key and value heads, and width: grouped, ungrouped, one rank's share of eight, narrow, wide."""
 
-EVERY = {"bf16": 1, "fp8_static": 2, "fp16": 4, "tf32": 4, "fp32": 4, "int8_static": 3}
-"""Of the shapes of products, every so many are measured in a precision."""
+EVERY = {"bf16": 1, "fp8_static": 2, "int8_static": 3, "fp16": 4, "tf32": 4, "fp32": 4}
+"""Of the shapes, every so many are measured in a precision; of a precision asked for alone, all."""
 
 LABELS = {"fp8": "fp8_static", "int8": "int8_static"}
 """Precisions that torch multiplies without quantising the inputs, as a file names them."""
@@ -57,12 +57,17 @@ def default_shapes(
 
 def _products(precisions: tuple[str, ...], ranks: tuple[int, ...], quick: bool) -> Iterator[Shape]:
     rows, projections = (ROWS[::4], PROJECTIONS[::4]) if quick else (ROWS, PROJECTIONS)
-    sizes = [(m, n, k) for n, k in projections for m in rows] + list(scattered(12 if quick else 160))
-    for precision in precisions:
-        if precision not in EVERY:
-            continue
-        for m, n, k in sizes[:: EVERY[precision]]:
+    sizes = [(m, n, k) for n, k in projections for m in rows] + list(scattered(12 if quick else 120))
+    for precision, step in _steps(precisions, EVERY):
+        for m, n, k in sizes[::step]:
             yield make_shape("gemm", precision, m=m, n=n, k=k)
+
+
+def _steps(precisions: tuple[str, ...], known: Iterable[str]) -> list[tuple[str, int]]:
+    """Each precision of those known, with which of the shapes are measured in it: every so many."""
+    found = [p for p in precisions if p in known and p in EVERY]
+    least = min((EVERY[p] for p in found), default=1)
+    return [(p, max(1, EVERY[p] // least)) for p in found]
 
 
 def scattered(count: int, least: int = 16, most: int = 16384) -> Iterator[tuple[int, int, int]]:
@@ -89,26 +94,29 @@ def _attention(precisions: tuple[str, ...], ranks: tuple[int, ...], quick: bool)
     heads = HEADS[1:4:2] if quick else HEADS
     lengths = (256, 2048) if quick else (64, 256, 1024, 2048, 4096, 8192, 16384)
     cached = (512, 4096) if quick else (128, 512, 2048, 8192, 32768)
-    for precision in (p for p in precisions if p in ELEMENT):
-        for count, kept, width in heads:
-            own = {"heads": count, "kv_heads": kept, "head_dim": width}
-            for length in lengths:
-                for batch in (1,) if quick else (1, 8):
-                    sizes = {"batch": batch, "query": length, "kv_tokens": length} | own
-                    yield make_shape("attention", precision, phase="prefill", **sizes)
-            for length in cached:
-                for batch in (1, 32) if quick else (1, 8, 64, 256):
-                    sizes = {"batch": batch, "query": 1, "kv_tokens": length} | own
-                    yield make_shape("attention", precision, phase="decode", **sizes)
+    found: list[dict[str, int | str]] = []
+    for count, kept, width in heads:
+        own: dict[str, int | str] = {"heads": count, "kv_heads": kept, "head_dim": width}
+        for length in lengths:
+            for batch in (1,) if quick else (1, 8):
+                found.append({"phase": "prefill", "batch": batch, "query": length, "kv_tokens": length, **own})
+        for length in cached:
+            for batch in (1, 32) if quick else (1, 8, 64):
+                found.append({"phase": "decode", "batch": batch, "query": 1, "kv_tokens": length, **own})
+    for precision, step in _steps(precisions, ELEMENT):
+        for sizes in found[::step]:
+            yield make_shape("attention", precision, **sizes)
 
 
 def _passes(precisions: tuple[str, ...], ranks: tuple[int, ...], quick: bool) -> Iterator[Shape]:
     sizes = ((64, 4096), (4096, 4096)) if quick else (
         (1, 4096), (16, 4096), (64, 8192), (256, 4096), (1024, 8192), (4096, 4096), (8192, 8192), (16384, 8192)
     )  # fmt: skip
-    for precision in (p for p in precisions if p in ELEMENT):
+    halves = [p for p in precisions if p in ("bf16", "fp16")][:1]  # 16 bits move alike, whatever they mean
+    for precision in (*halves, *(("fp32",) if "fp32" in precisions else ())):
         for operation in ELEMENTWISE:
-            for rows, width in sizes:
+            own = precision == "fp32" and (operation == "optimizer_step" or not halves)
+            for rows, width in sizes if own or precision != "fp32" else sizes[::2]:
                 if operation != "optimizer_step" or precision == "fp32":
                     yield pass_shape(operation, precision, rows, width)
 

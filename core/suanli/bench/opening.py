@@ -7,10 +7,10 @@ import os
 import platform
 import re
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from suanli import __version__
 from suanli.bench import sensors
 from suanli.bench.device import About
 from suanli.bench.torch_import import import_npu, import_torch
@@ -121,7 +121,7 @@ class Opened:
 
     def _versions(self) -> str:
         version: Any = self.torch.version
-        said = [("suanli", __version__), ("torch", self.torch.__version__)]
+        said = [("suanli", _own_version()), ("torch", self.torch.__version__)]
         if self.kind == "cuda":
             said += [("HIP", version.hip)] if version.hip else [("CUDA", version.cuda)]
             said += [("cuDNN", self.torch.backends.cudnn.version())]
@@ -187,6 +187,14 @@ class Opened:
             raise SuanliError(
                 f"{self.device} stopped answering, and this process cannot reach it again: {said}"
             ) from None
+
+
+def _own_version() -> str:
+    """Of suanli; empty where it is run from its source, and not installed."""
+    try:
+        return metadata.version("suanli")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def processor_name() -> str:

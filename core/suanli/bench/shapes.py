@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from suanli.measurement_schema import Shape, make_shape
 from suanli.measurements import parsed
 from suanli.model_passes import Step, divided_badly, steps
 from suanli.models import Model
-from suanli.operators import Attention, Embedding, How, Linear, Loss, Pointwise
-from suanli.tensors import HEADS, KV_HEADS, WORKLOAD_ROLES, Dim, Tensor
+from suanli.operators import Embedding, How, Loss, Pointwise
+from suanli.tensors import WORKLOAD_ROLES, Tensor
 
 PREFILL = ((1, 512), (1, 2048), (1, 8192), (8, 2048))
 """Batch and prompt."""
@@ -97,29 +98,28 @@ def shapes_of_model(
 
 def _shapes(step: Step, precision: str) -> Iterator[Shape]:
     """The kernels of one operator as shapes; none where no kernel here stands for it."""
-    operator, at = step.operator, step.at
-    if isinstance(operator, Linear):
-        for kernel in operator.forward(at, How()):
-            m, n, k = (max(1, round(float(kernel.shape[name]))) for name in "mnk")
-            yield make_shape("gemm", precision, m=m, n=n, k=k)
-    elif isinstance(operator, Attention):
-        heads, kept = at.size(Dim(HEADS, operator.heads)), at.size(Dim(KV_HEADS, operator.kv_heads))
-        yield make_shape(
-            "attention",
-            precision if precision in ELEMENT else "bf16",
-            phase=at.phase,
-            batch=int(at.batch),
-            query=int(at.whole_sequence),
-            kv_tokens=int(at.kv_tokens),
-            heads=round(float(heads)),
-            kv_heads=round(float(kept)),
-            head_dim=operator.head_dim,
-            window=operator.reach if operator.reach < at.kv_tokens else 0,
-        )
-    else:
-        found = _pass(step, precision if precision in ELEMENT else "bf16")
-        if found is not None:
-            yield found
+    plain = precision if precision in ELEMENT else "bf16"
+    for kernel in step.operator.forward(step.at, How()):
+        sizes = {name: max(1, round(float(x))) for name, x in kernel.shape.items() if _whole(x)}
+        if kernel.kind == "gemm":
+            yield make_shape("gemm", precision, **{name: sizes[name] for name in "mnk"})
+        elif kernel.kind in CORES and sizes["key_dim"] == sizes["value_dim"]:
+            own = {name: sizes[name] for name in ("batch", "query", "kv_tokens", "heads", "kv_heads")}
+            reach = int(kernel.shape["window"])
+            window = reach if reach < own["kv_tokens"] else 0
+            phase = CORES[kernel.kind]
+            yield make_shape("attention", plain, phase=phase, head_dim=sizes["key_dim"], window=window, **own)
+        elif kernel.kind == "elementwise":
+            found = _pass(step, plain)
+            if found is not None:
+                yield found
+
+
+CORES = {"attention_prefill": "prefill", "attention_decode": "decode"}
+
+
+def _whole(size: object) -> bool:
+    return isinstance(size, (int, float)) and math.isfinite(size)
 
 
 def _pass(step: Step, precision: str) -> Shape | None:

@@ -31,8 +31,8 @@ class Effort:
     most_launches: int = 4096
 
 
-FULL = Effort(warm_s=0.05, sample_s=0.01, repeats=15, least_repeats=5, most_s=1.0)
-QUICK = Effort(warm_s=0.01, sample_s=0.003, repeats=7, least_repeats=3, most_s=0.15)
+FULL = Effort(warm_s=0.03, sample_s=0.005, repeats=11, least_repeats=5, most_s=1.0)
+QUICK = Effort(warm_s=0.01, sample_s=0.002, repeats=7, least_repeats=3, most_s=0.15)
 
 
 @attrs.frozen(kw_only=True)

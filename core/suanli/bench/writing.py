@@ -10,7 +10,10 @@ from pathlib import Path
 
 from suanli.errors import InvalidInputError, SuanliError, clip
 from suanli.measurement_schema import COLUMNS, Measurement, Shape
-from suanli.measurements import parsed, row_of
+from suanli.measurements import known_precisions, parsed, row_of
+
+MEASURED = frozenset(("bf16", "fp16", "tf32", "fp32", "fp8", "int8"))
+"""Formats a row of ours may have, whatever plugins are installed where it is measured."""
 
 
 class MeasurementFile:
@@ -37,7 +40,7 @@ class MeasurementFile:
         there = self.path.exists() and self.path.stat().st_size > 0
         if there:
             self._cut_short_row()
-            self.known, faults = parsed(self.path)
+            self.known, faults = parsed(self.path, precisions=known_precisions() | MEASURED)
             faults = [f for f in faults if f != "no rows under the header"]
             if faults:
                 hint = "it is not overwritten; mend it, or write to another with --out"

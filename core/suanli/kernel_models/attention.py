@@ -14,7 +14,7 @@ ROW_BLOCK = 16.0
 """Rows a matrix unit multiplies at once, NVIDIA's and the Cube alike; fewer are padded."""
 WIDE_HEAD = 256.0
 """Widest head whose running output a core can hold; wider ones make their scores again."""
-DECODE_ROWS = 64.0
+DECODE_ROWS = 32.0
 """Query heads of one key-value head that a decoding core takes together."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from suanli import Block, Exchange, Model, Number, ParallelismRule, maximum, minimum, role_sizes
-from suanli.tensors import EXPERT_FFN, EXPERTS
+from suanli.tensors import EXPERT_FFN, EXPERTS, TOP_K
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +33,17 @@ class ExpertParallel(ParallelismRule):
             share = ("expert_tensor",) if sequence_parallel else ()
             for tensor in (*op.reads, *op.writes):
                 for phase in ("forward", "backward"):
-                    found.append(Exchange(operation="all_to_all", tensor=tensor, phase=phase, group=group, share=share))
+                    found.append(
+                        Exchange(
+                            operation="all_to_all",
+                            tensor=tensor,
+                            phase=phase,
+                            group=group,
+                            share=share,
+                            copies=float(max((d.size for d in tensor.dims if d.role == TOP_K), default=0)),
+                            narrows=phase == "forward" and tensor in op.reads,
+                        )
+                    )
             if sequence_parallel:
                 steps = [("all_gather", op.reads, "forward"), ("reduce_scatter", op.writes, "forward")]
                 steps += [("all_gather", op.writes, "backward"), ("reduce_scatter", op.reads, "backward")]

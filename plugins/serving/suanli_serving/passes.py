@@ -56,11 +56,9 @@ def without_loss(block: Block) -> Block:
 
 def _hand_over(case: Case, layout: Any, at: Any) -> Number:
     """Seconds activations travel between stages, once for each boundary."""
-    model = case.system.exchanges
-    assert model is not None
     stream = case.model.layers[0].operators[0].reads[0]
     ranks, stride = case.axes["pipeline"].group("pipeline", layout)
-    one = model.time_s("p2p", bytes=at.held(stream), ranks=ranks, stride=stride, system=case.system)
+    one = case.exchanges.time_s("p2p", bytes=at.held(stream), ranks=ranks, stride=stride, system=case.system)
     return scaled("s", maximum(layout.pipeline - 1.0, 0.0), one)
 
 

@@ -119,15 +119,41 @@ STAGES = (
 )
 
 PROFILES = (
-    Profile(name="vllm", kind="serving", memory_fraction=0.9, sequence_parallel=False, source="vllm-project/vllm"),
-    Profile(name="sglang", kind="serving", memory_fraction=0.88, sequence_parallel=False, source="sgl-project/sglang"),
+    Profile(
+        name="vllm",
+        kind="serving",
+        memory_fraction=0.9,
+        sequence_parallel=False,
+        custom_all_reduce=True,
+        source="vllm-project/vllm",
+    ),
+    Profile(
+        name="sglang",
+        kind="serving",
+        memory_fraction=0.88,
+        sequence_parallel=False,
+        custom_all_reduce=True,
+        dispatch_once=True,
+        dispatch_narrow=True,
+        source="sgl-project/sglang; its DeepEP dispatcher",
+    ),
     Profile(
         name="tensorrt-llm",
         kind="serving",
         memory_fraction=0.9,
         sequence_parallel=False,
+        custom_all_reduce=True,
+        dispatch_once=True,
+        dispatch_narrow=True,
         aliases=("trtllm",),
         source="NVIDIA/TensorRT-LLM",
+    ),
+    Profile(
+        name="fastertransformer",
+        kind="serving",
+        sequence_parallel=False,
+        aliases=("ft",),
+        source="NVIDIA/FasterTransformer, docs/gpt_guide.md: static batches, all-reduces by NCCL; retired",
     ),
     Profile(name="mindie", kind="serving", memory_fraction=0.9, sequence_parallel=False, source="Huawei MindIE"),
     Profile(

@@ -174,7 +174,8 @@ PROFILES = (
         kind="training",
         aliases=("megatron-lm", "mindspeed"),
         overhead_ratio=accuracy.MEGATRON_OVERHEAD,
-        source="NVIDIA/Megatron-LM",
+        dispatch_once=True,
+        source="NVIDIA/Megatron-LM; experts by its flex dispatcher, megatron/core/transformer/moe/README.md",
     ),
     Profile(name="fused", kind="training", fused=True, source="residuals and rotations folded into their neighbours"),
     Profile(
