@@ -79,7 +79,8 @@ _BESIDE = re.compile(
 )
 _BUFFERS = re.compile(
     r"(inv_freq|masked_bias|rope_freqs\.weight|rope_factors_(long|short)\.weight|position_ids|_extra_state"
-    r"|num_batches_tracked)$"
+    r"|num_batches_tracked|layer_scalar|layer_output_scale\.weight|tid2eid|slope_rate|(query|key|diagonal)_decay"
+    r"|act_fn\.(beta|eps))$"
 )
 _MASK = re.compile(r"(attn|attention)\.bias$")
 """GPT-2's and GPT-NeoX' causal masks: four dimensions, which no bias has."""
