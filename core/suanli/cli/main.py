@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "rule": "Rules of thumb: list them, or ask one.",
     "roofline": "What peaks and memory allow, and where kernels lie under it.",
     "bench": "Measure kernels and exchanges on this machine's device.",
+    "calibrate": "Fit an accelerator's models to measurements of it.",
     "list": "What is installed: accelerators, systems, models ...",
     "plugins": "Who provides it, and what failed to load.",
     "new-plugin": "The skeleton of a plugin that adds an accelerator.",
@@ -34,11 +35,6 @@ COMMANDS: dict[str, str] = {
     "completion": "A script that completes commands and names in your shell.",
 }
 """Every command and its line of help; the module of the same name, - written _, has the rest."""
-
-LATER = {
-    "calibrate": "it will fit a device's models to measurements",
-}
-"""Commands the documented interface names and this version does not have, and what each will do."""
 
 EXAMPLES = (
     "suanli train llama-65b --on dgx-a100 -n 2048 --tokens 1.4T",
@@ -69,8 +65,6 @@ class Commands(click.Group):
         name = args[0]
         if name in COMMANDS or name.startswith("-"):
             return super().resolve_command(ctx, args)
-        if name in LATER:
-            raise click.ClickException(f"'suanli {name}' is not there yet in this version of suanli; {LATER[name]}")
         from suanli.errors import clip, near
 
         close = near(name, COMMANDS)
