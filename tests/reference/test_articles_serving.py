@@ -893,7 +893,10 @@ def test_the_estimator_answers_beside_it(
 
 
 def test_the_measured_latencies_are_estimated() -> None:
-    """Case bs-latency-8xa100, the articles' one measurement: GPT-3 on eight A100, all five batches within 15 %."""
+    """Case bs-latency-8xa100, the articles' one measurement: GPT-3 on eight A100, all five batches within 15 %.
+
+    The engine is not stated; in 2023 it was one whose all-reduces were NCCL's.
+    """
     for batch, elapsed, *_ in MEASURED:
         report = suanli.estimate(
             {
@@ -902,6 +905,7 @@ def test_the_measured_latencies_are_estimated() -> None:
                 "workload": {"kind": "serve", "prompt": 128, "output": 8, "batch": batch},
                 "layout": {"tensor": 8},
                 "precision": {"recipe": "fp16"},
+                "implementation": {"profile": "fastertransformer"},
             }
         )
         assert report.serving is not None
@@ -1132,16 +1136,16 @@ def test_the_sparse_peak_halves_the_utilisation() -> None:
 LARGE = ("llama-65b", "llama-2-70b", "gpt3-175b")
 BOUNDS: list[tuple[str, dict[str, Any], float, float, str]] = [
     # rule, inputs, from and to where it lies of the estimator's figure, and why
-    ("decode-time", {}, -0.6, -0.35, "sustained bandwidth, exchanges and launches on top"),
+    ("decode-time", {}, -0.6, -0.3, "sustained bandwidth, exchanges and launches on top"),
     ("prefill-time", {"tokens": 4096}, -0.65, -0.35, "sustained rate and exchanges"),
-    ("request-latency", {"prompt": 1024, "output": 256}, -0.6, -0.35, "as its two parts"),
-    ("decode-throughput", {"batch": 16}, 1.0, 2.6, "an upper bound: exchanges do not shrink with the batch"),
+    ("request-latency", {"prompt": 1024, "output": 256}, -0.6, -0.3, "as its two parts"),
+    ("decode-throughput", {"batch": 16}, 0.9, 2.6, "an upper bound: exchanges do not shrink with the batch"),
     ("uncached-token-time", {"prompt": 1000, "mfu": 0.462}, -0.4, 0.25, "the utilisation was measured on A100"),
     ("serving-memory", {"concurrency": 16}, -0.02, 0.0, "the workspace"),
     ("serving-mfu", {"prompt": 128, "output": 8, "elapsed_s": 1.0}, 0.0, 0.01, "embedding counted, attention not"),
     ("accelerators-for-weights", {}, -0.4, 0.0, "cache, workspace and reserve; heads divide by powers of two"),
     ("link-latency", {"hop_s": 8e-6}, -0.35, 0.0, "launches"),
-    ("link-time", {"batch": 4096}, -0.35, -0.2, "a ring of eight sends 7/4 of the buffer, not one of it"),
+    ("link-time", {"batch": 4096}, -0.35, 0.0, "a ring of eight sends 7/4 of the buffer, switches that add 9/8"),
     ("inference-activations", {}, -0.3, 0.15, "a gated feed-forward has three tensors alive, a plain one two"),
     ("layer-flops", {}, -0.1, 0.0, "attention; the wider feed-forward of LLaMA-2-70B"),
 ]

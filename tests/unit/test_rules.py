@@ -18,10 +18,10 @@ vendor = "Hush"
 product = "Hush 1"
 generation = "hush-1"
 memory = "96 GB"
-memory_bandwidth = "3.21 TB/s"
+memory_bandwidth = "3.2178653 TB/s"
 confidential = true
 default_system = "hush-box"
-peak = { bf16 = "543 TFLOP/s" }
+peak = { bf16 = "543.2176 TFLOP/s" }
 source = { all = "under NDA" }
 
 [[system]]
@@ -33,7 +33,7 @@ source = { all = "under NDA" }
 name = "HushLink"
 span = 4
 topology = "switch"
-bandwidth = "123 GB/s"
+bandwidth = "123.45678 GB/s"
 """
 
 
@@ -313,11 +313,11 @@ def test_confidential_figures_are_used_and_not_shown(tmp_path: Path) -> None:
     workspace = Workspace(paths=[tmp_path])
     for subject in ({"accelerator": "hush"}, {"system": "hush-box"}):
         found = rule().ask(workspace, {"layers": 1, "hidden": 3} | subject)
-        assert found.value == pytest.approx(6 / 543e12)
+        assert found.value == pytest.approx(6 / 543.2176e12)
         assert found.inputs["peak_flops_per_s"] is None
         assert found.inputs["link_bytes_per_s"] is None
-        assert "54300" not in json.dumps(found.to_dict())
-        assert "1230" not in json.dumps(found.to_dict())
+        assert "5432176" not in json.dumps(found.to_dict())
+        assert "12345678" not in json.dumps(found.to_dict())
     given = rule().ask(workspace, {"layers": 1, "hidden": 3, "accelerator": "hush", "peak_flops_per_s": 5.0})
     assert given.inputs["peak_flops_per_s"] == 5.0
 
@@ -336,7 +336,11 @@ def test_no_rule_gives_a_confidential_figure_away(tmp_path: Path) -> None:
             except SuanliError:
                 continue
             answered += 1
-            assert not [figure for figure in ("543", "1086", "3.21", "3210", "123000") if figure in found], name
+            assert not [
+                figure
+                for figure in ("5432176", "543.2176", "10864352", "32178653", "3.2178653", "12345678")
+                if figure in found
+            ], name
     assert answered > 20
 
 

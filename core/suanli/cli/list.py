@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import click
@@ -66,7 +67,7 @@ def list_(
     asked.sort(sort)
     asked.check()
     wanted = (pattern or "").lower()
-    named = [r for r in rows if any(wanted in n.lower() for n in (r["name"], *r["aliases"]))] if wanted else rows
+    named = [r for r in rows if any(wanted in n.lower() for n in _names(r))] if wanted else rows
     found = asked.apply(named, ENDLESS.get(name, ()))
     columns = tuple(attrs.evolve(c, rank=0) if c.key in asked.keys else c for c in columns)
     shown = {c.key for c in columns}
@@ -78,6 +79,14 @@ def list_(
 
 
 PEAK = "peak_flops_per_s"
+
+
+NAMED = ("name", "vendor", "accelerator", "family")
+"""The columns a pattern is looked for in, besides the aliases."""
+
+
+def _names(row: Mapping[str, Any]) -> list[str]:
+    return [str(row[key]) for key in NAMED if row.get(key)] + list(row["aliases"])
 
 
 def _kinds(catalog: Catalog, format: str) -> int:
@@ -210,7 +219,8 @@ command = Command(
             help="Accelerators that multiply in FORMAT, with their peak in it; 16-bit peaks by default.",
         ),
     ],
-    help=f"""What is installed of a KIND; with PATTERN, those whose name or alias contains it.
+    help=f"""What is installed of a KIND; with PATTERN, those it occurs in: by name, alias, vendor,
+    accelerator or family.
 
     KIND is one of {", ".join(LISTED)}.
 

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "search": "The best layouts for a scenario, ranked.",
     "explain": "How a figure came about, down to its sources.",
     "model": "What a model is made of: parameters, FLOPs, memory.",
+    "verify": "A model's figures beside those of the real classes.",
     "compare": "Accelerators, or reports of scenarios, side by side.",
     "rule": "Rules of thumb: list them, or ask one.",
     "roofline": "What peaks and memory allow, and where kernels lie under it.",

@@ -9,10 +9,10 @@ from suanli import Band
 
 RUNS = "published serving runs, none of them fitted to; docs/accuracy.md"
 
-TPOT = Band(fitted=(0.65, 0.99), unmeasured=(0.61, 0.88), evidence=f"474 {RUNS}")
+TPOT = Band(fitted=(0.57, 1.15), unmeasured=(0.58, 1.12), evidence=f"1,329 {RUNS}")
 TTFT = Band(
-    fitted=(1.58, 8.72),
-    unmeasured=(1.40, 7.52),
-    evidence=f"495 {RUNS}; a benchmark's requests often arrive together and queue, here they are spread evenly",
+    fitted=(1.81, 12.76),
+    unmeasured=(1.76, 12.57),
+    evidence=f"1,354 {RUNS}; a benchmark's requests often arrive together and queue, here they are spread evenly",
 )
-THROUGHPUT = Band(fitted=(0.56, 1.09), unmeasured=(0.47, 1.07), evidence=f"375 {RUNS}")
+THROUGHPUT = Band(fitted=(0.56, 1.08), unmeasured=(0.47, 1.06), evidence=f"376 {RUNS}")

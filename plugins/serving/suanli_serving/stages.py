@@ -148,6 +148,13 @@ PROFILES = (
         aliases=("trtllm",),
         source="NVIDIA/TensorRT-LLM",
     ),
+    Profile(
+        name="fastertransformer",
+        kind="serving",
+        sequence_parallel=False,
+        aliases=("ft",),
+        source="NVIDIA/FasterTransformer, docs/gpt_guide.md: static batches, all-reduces by NCCL; retired",
+    ),
     Profile(name="mindie", kind="serving", memory_fraction=0.9, sequence_parallel=False, source="Huawei MindIE"),
     Profile(
         name="transformers-generate",
