@@ -53,7 +53,9 @@ def run(**asked: Any) -> int:
 
 
 def _ours(path: Path) -> None:
-    """Refuse to replace a file that another hand wrote."""
+    """Refuse to replace a file that another hand wrote, and a place there is none, before a fit takes its time."""
+    if not path.parent.is_dir():
+        raise SuanliError(f"--out: no folder {path.parent}")
     if not path.exists():
         return
     try:
