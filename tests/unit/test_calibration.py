@@ -206,6 +206,19 @@ def test_the_file_is_found_and_changes_the_time(tmp_path: Path, h100: Accelerato
     assert own.gemm_s(**sizes, precision="fp8") == h100.gemm_s(**sizes, precision="fp8")
 
 
+def test_an_earlier_calibration_is_not_scaled(tmp_path: Path, h100: Accelerator) -> None:
+    """Calibrating again starts from the generation's figures: its own have seen the rows."""
+    pytest.importorskip("scipy", reason="fitting needs scipy")
+    rows = measured(products(12), h100, slower)
+    first = calibrate(rows, h100, source="test")
+    (tmp_path / "c.toml").write_text(first.toml(), encoding="utf-8")
+    again = one_class(calibrate(rows, Workspace(paths=[tmp_path]).accelerator("h100"), source="test"))
+    assert again.before.median < 0.05 < one_class(first).before.median
+    assert again.why == one_class(first).why
+    assert again.held_out is not None
+    assert again.held_out.median == one_class(first).held_out.median  # type: ignore[union-attr]
+
+
 def test_a_class_fitted_twice_is_refused(tmp_path: Path) -> None:
     """Two files of one folder that calibrate the same class: neither is taken in silence."""
     text = f'[[efficiency]]\naccelerator = "{H100}"\nkernel = "gemm"\nprecision = "bf16"\n'

@@ -73,7 +73,7 @@ def _class(job: Job) -> Calibrated:
     parts = {accelerator.id: accelerator}
     whole = Group(rows, parts)
     known = _known(accelerator, kernel, precision)
-    before = _errors(whole, known) if known else _errors_of(whole, accelerator)
+    before = _errors_of(whole, accelerator)
     about: dict[str, Any] = {"kernel": kernel, "precision": precision, "rows": len(rows), "before": before}
     record: dict[str, Any] = {"key": (accelerator.id, kernel, precision), "rows": len(rows), "of": "accelerator"}
     record |= {"date": date}
@@ -153,9 +153,14 @@ def _scaled(
 
 
 def _known(accelerator: Accelerator, kernel: str, precision: str) -> Efficiency | None:
-    """The figures so far; None where another kind of model serves it, or knows nothing of the class."""
-    model = accelerator.kernels
-    if not isinstance(model, Roofline):
+    """The figures of its generation, or the datasheet's; None where these are of another kind, or lack the class.
+
+    Not those of an earlier calibration: they may have seen the very rows that errors are taken on.
+    """
+    if not isinstance(accelerator.kernels, Roofline):
+        return None
+    model = next((m for m in accelerator.kernels.chain if not m.accelerators), None)
+    if model is None:
         return None
     try:
         return model.efficiency(kernel, precision)

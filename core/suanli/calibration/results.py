@@ -20,7 +20,7 @@ class Calibrated:
         rows: Measured.
         how: ``fitted``, ``scaled``, or ``unchanged`` where even for that rows are too few.
         why: In words.
-        before: Errors of the figures known so far.
+        before: Errors of what was predicted before.
         fitted: Errors on the rows the new figures are from; None where unchanged.
         held_out: Errors on rows not fitted; None where unchanged.
         fit: What is written; None where unchanged.

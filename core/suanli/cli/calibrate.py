@@ -53,7 +53,9 @@ def run(**asked: Any) -> int:
 
 
 def _ours(path: Path) -> None:
-    """Refuse to replace a file that another hand wrote."""
+    """Refuse to replace a file that another hand wrote, and a place there is none, before a fit takes its time."""
+    if not path.parent.is_dir():
+        raise SuanliError(f"--out: no folder {path.parent}")
     if not path.exists():
         return
     try:
@@ -152,7 +154,7 @@ def _blocks(
     found: list[Block] = [Text(text=said, style="headline"), _table(made)]
     found.append(
         Text(text="error: predicted / measured - 1; bias: its median, above 0 where predicted slower; "
-             "held out: rows predicted without them; before: by the figures known so far", style="note")
+             "held out: rows predicted without them; before: what is predicted without this calibration", style="note")
     )  # fmt: skip
     found += [Text(text=f"{c.kernel} {c.precision} {c.how}: {c.why}", style="note") for c in made.classes]
     found += [Text(text=f"{n} rows not used: {reason}", style="note") for reason, n in made.left_out]

@@ -94,9 +94,9 @@ class Roofline(KernelModel):
         return attrs.evolve(self, rest=fallback) if isinstance(fallback, Roofline) and not self.fallback else self
 
     @functools.cached_property
-    def _chain(self) -> tuple[Roofline, ...]:
+    def chain(self) -> tuple[Roofline, ...]:
         """This model, and those asked after it."""
-        return (self, *(self.rest._chain if self.rest is not None else ()))
+        return (self, *(self.rest.chain if self.rest is not None else ()))
 
     @functools.cached_property
     def _table(self) -> dict[tuple[str, str], Efficiency]:
@@ -125,7 +125,7 @@ class Roofline(KernelModel):
 
     def _nearest(self, kind: str, precision: str) -> Efficiency:
         """Its variant without block or static scales, what nobody measured here, or another precision of its kind."""
-        chain = self._chain
+        chain = self.chain
         fitted = [m for m in chain if not m.fallback] or [self]
         plain = precision.removesuffix("_block").removesuffix("_static")
         for model in chain:

@@ -174,6 +174,12 @@ def test_what_is_missing_is_said(run, tmp_path, measurements):
     result = run("calibrate", str(tmp_path / "none.csv"), "--on", "h100", "--out", str(tmp_path / "c.toml"))
     assert result.exit_code == 2
     assert "none.csv" in result.stderr
+    result = run("calibrate", str(measurements), "--on", "h100", "--out", str(tmp_path / "no" / "c.toml"))
+    assert result.exit_code == 2
+    assert "--out: no folder" in result.stderr
+    result = run("calibrate", str(measurements), "--on", "h100", "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert "--out: cannot read" in result.stderr
 
 
 def test_only_exchanges_cannot_be_fitted(run, tmp_path):
