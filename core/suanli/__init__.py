@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         explain as explain,
     )
     from suanli.api import (
+        export as export,
+    )
+    from suanli.api import (
         fit as fit,
     )
     from suanli.api import (
@@ -90,6 +93,7 @@ if TYPE_CHECKING:
     from suanli.errors import (
         UnknownNameError as UnknownNameError,
     )
+    from suanli.exporters import Exporter as Exporter
     from suanli.families import ModelFamily as ModelFamily
     from suanli.families import ModelPreset as ModelPreset
     from suanli.formulas import Derivation as Derivation
@@ -228,13 +232,14 @@ api_version = "1"
 """Of the interface plugins are written against; it changes when a hook or value breaks."""
 
 _HOMES: dict[str, str] = {
-    "api": "accelerator catalog estimate explain fit load model plan_compute plan_serving plan_training price rule "
-    "rules scenario schema search system",
+    "api": "accelerator catalog estimate explain export fit load model plan_compute plan_serving plan_training price "
+    "rule rules scenario schema search system",
     "case": "Case Problem",
     "catalog_files": "read_catalog",
     "collectives": "CollectiveModel Hierarchical",
     "errors": "CatalogError InvalidInputError ModelConfigError NotThereYetError PluginError ScenarioError SuanliError "
     "UnknownNameError",
+    "exporters": "Exporter",
     "formulas": "Derivation fact formula scaled total trace",
     "hardware": "Accelerator Rate Source System Tier",
     "hookspecs": "hookimpl",

@@ -83,6 +83,11 @@ def explain(asked: Report | Scenario | Mapping[str, Any], figure: str) -> Deriva
     return default().explain(asked, figure)
 
 
+def export(asked: Report | Scenario | Mapping[str, Any], name: str) -> str | bytes:
+    """A report as an exporter writes it; see :meth:`suanli.Workspace.export`."""
+    return default().export(asked, name)
+
+
 def rule(name: str, **inputs: Any) -> Answer:
     """A rule of thumb's answer; raises UnknownNameError, or InvalidInputError naming every bad input."""
     return default().rule(name, **inputs)

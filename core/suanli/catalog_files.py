@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
@@ -14,7 +15,7 @@ import cattrs
 
 from suanli import data_files, serialize
 from suanli.collectives import CollectiveModel, FabricEfficiency, Hierarchical
-from suanli.errors import CatalogError, clip
+from suanli.errors import CatalogError, clip, show
 from suanli.families import ModelPreset
 from suanli.hardware import Accelerator, System, register
 from suanli.kernel_models import Efficiency, KernelModel, Roofline
@@ -122,7 +123,10 @@ def _entries(tables: list[tuple[str, int, Any]], cls: type[T], kind: str, faults
         try:
             found.append(_converter().structure(table, cls))
         except Exception as exc:
-            faults += [f"{file}: {kind} {clip(str(name))}: {e}" for e in serialize.explain_faults(exc, cls)]
+            said = serialize.explain_faults(exc, cls)
+            if isinstance(table, dict) and table.get("confidential"):
+                said = [_without_figures(fault, table) for fault in said]
+            faults += [f"{file}: {kind} {clip(str(name))}: {fault}" for fault in said]
     return tuple(found)
 
 
@@ -130,6 +134,32 @@ def _twice(entries: tuple[Any, ...], names: tuple[str, ...]) -> list[str]:
     """Fitted entries of one class in two places, of which only one could be used."""
     seen = Counter(tuple(getattr(e, n) for n in names) for e in entries)
     return [f"fitted twice: {' '.join(filter(None, key))}; keep one of them" for key, n in seen.items() if n > 1]
+
+
+OPEN_KEYS = ("id", "aliases", "vendor", "product", "generation", "accelerator", "default_system", "name")
+
+
+def _without_figures(fault: str, table: Any) -> str:
+    """What is wrong with a confidential entry, without the figures it states."""
+    for text in sorted(set(_written(table)), key=len, reverse=True):
+        fault = re.sub(rf"(?<![\w.]){re.escape(text)}(?![\w.])", "a confidential value", fault)
+    return fault
+
+
+def _written(value: Any) -> Iterator[str]:
+    """Every way a message may write what a table states."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in OPEN_KEYS:
+                yield from _written(inner)
+    elif isinstance(value, list):
+        yield show(value)
+        for inner in value:
+            yield from _written(inner)
+    elif not isinstance(value, bool):
+        yield from (repr(value), str(value), show(value))
+        if isinstance(value, int):
+            yield repr(float(value))
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import attrs
 from suanli.catalog_files import CatalogFile, read_catalog
 from suanli.collectives import CollectiveModel
 from suanli.errors import CatalogError, PluginError, SuanliError, UnknownNameError, near, show
+from suanli.exporters import Exporter
 from suanli.families import ModelFamily, ModelPreset
 from suanli.hardware import TYPICAL_SUSTAINED_RATIO, Accelerator, System
 from suanli.kernel_models import KernelModel
@@ -82,6 +83,7 @@ _KINDS: dict[str, _Kind] = {
     "stage": _Kind("suanli_stages", Stage),
     "rule": _Kind("suanli_rules", Rule, listing="rules"),
     "price": _Kind("suanli_prices", Price, "prices", "prices"),
+    "exporter": _Kind("suanli_exporters", Exporter, listing="exporters"),
 }
 
 KINDS = tuple(_KINDS)

@@ -193,6 +193,10 @@ class Derivation:
             data["inputs"] = [d.to_dict() for d in self.inputs]
         return data
 
+    def without_numbers(self) -> Derivation:
+        """The same formulas and sources, and no number but the answer's."""
+        return attrs.evolve(self, inputs=tuple(_blank(given) for given in self.inputs))
+
     def citations(self) -> tuple[str, ...]:
         """Every source the derivation rests on, in the order first met."""
         found: dict[str, None] = {}
@@ -218,15 +222,41 @@ class Derivation:
             yield from given._lines(indent + 1, depth)
 
 
+def _blank(node: Derivation) -> Derivation:
+    return attrs.evolve(node, value=None, inputs=tuple(_blank(given) for given in node.inputs))
+
+
 def derivation(value: Any, label: str = "") -> Derivation:
-    """The derivation of a number made under :func:`trace`; a bare number is its own."""
+    """The derivation of a number made under :func:`trace`; a bare number is its own.
+
+    One that rests on a confidential fact shows no number but its own: two of them could give the fact away.
+    """
+    found = _derivation(value, label)
+    return found.without_numbers() if _is_hidden(value) else found
+
+
+def _is_hidden(value: Any) -> bool:
+    """Whether a number rests on a confidential fact."""
+    seen: set[int] = set()
+    queue = [value]
+    while queue:
+        origin = getattr(queue.pop(), "origin", None)
+        if isinstance(origin, Fact) and origin.confidential:
+            return True
+        if isinstance(origin, Call) and id(origin) not in seen:
+            seen.add(id(origin))
+            queue += [given for _, given in origin.inputs if isinstance(given, Traced)]
+    return False
+
+
+def _derivation(value: Any, label: str = "") -> Derivation:
     origin = value.origin if isinstance(value, Traced) else None
     number = float(value)
     if isinstance(origin, Fact):
         shown = None if origin.confidential else number
         return Derivation(name=origin.name, value=shown, unit=origin.unit, source=origin.source, label=label)
     if isinstance(origin, Call):
-        inputs = tuple(derivation(v, k) for k, v in origin.inputs if isinstance(v, (int, float)))
+        inputs = tuple(_derivation(v, k) for k, v in origin.inputs if isinstance(v, (int, float)))
         doc = origin.doc.splitlines()[0] if origin.doc else ""
         return Derivation(
             name=origin.name, value=number, unit=origin.unit, source=origin.source, doc=doc, label=label, inputs=inputs

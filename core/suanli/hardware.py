@@ -14,7 +14,7 @@ import attrs
 import cattrs
 from attrs.validators import and_, ge, gt, in_, le, matches_re, max_len, optional
 
-from suanli import asking, kernels, units
+from suanli import asking, kernels, serialize, units
 from suanli.collectives import CollectiveModel
 from suanli.errors import SuanliError, show
 from suanli.formulas import fact, tracing
@@ -46,6 +46,17 @@ class Source:
 
     group: str
     text: str
+
+
+OPEN = ("id", "aliases", "vendor", "product", "accelerator", "accelerators_per_node", "accelerators", "confidential")
+"""Fields of an accelerator or a system that may be told where its figures are confidential."""
+
+
+def _repr(value: Any, *, hidden: bool) -> str:
+    """As attrs writes it; without the figures where they are hidden."""
+    fields = [f.name for f in attrs.fields(type(value)) if f.repr and (not hidden or f.name in OPEN)]
+    said = [f"{name}={getattr(value, name)!r}" for name in fields] + (["..."] if hidden else [])
+    return f"{type(value).__name__}({', '.join(said)})"
 
 
 @attrs.frozen(kw_only=True)
@@ -119,6 +130,9 @@ class Accelerator:
     kernels: KernelModel | None = attrs.field(default=None, eq=False, repr=False, metadata={"runtime": True})
     loaded_kernels: KernelModel | None = attrs.field(default=None, eq=False, repr=False, metadata={"runtime": True})
     formats: tuple[NumberFormat, ...] = attrs.field(default=(), eq=False, repr=False, metadata={"runtime": True})
+
+    def __repr__(self) -> str:
+        return _repr(self, hidden=self.confidential)
 
     @peak.validator
     def _some_peak(self, _: object, value: tuple[Rate, ...]) -> None:
@@ -322,6 +336,9 @@ class System:
     device: Accelerator | None = attrs.field(default=None, eq=False, repr=False, metadata={"runtime": True})
     exchanges: CollectiveModel | None = attrs.field(default=None, eq=False, repr=False, metadata={"runtime": True})
 
+    def __repr__(self) -> str:
+        return _repr(self, hidden=self.confidential or (self.device is not None and self.device.confidential))
+
     @accelerators.default
     def _one_node(self) -> int:
         return self.accelerators_per_node
@@ -374,16 +391,17 @@ def _rates(value: Any) -> tuple[Rate, ...]:
             number = 0.0 if rate == "none" else float(units.parse(rate, "flop/s"))
             found.append(Rate(str(precision), number))
         except ValueError as exc:
-            faults.append(f"{precision}: {exc}")
+            faults.append(serialize.at_key(exc, str(precision), "flops_per_s"))
     if faults:
-        raise ValueError("; ".join(faults))
+        raise cattrs.errors.ClassValidationError("invalid rates", faults, Rate)
     return tuple(found)
 
 
 def _sources(value: Any) -> tuple[Source, ...]:
     if not isinstance(value, Mapping) or not value:
         raise TypeError(f'expected a table such as {{ all = "datasheet v1.2, p. 3" }}, got {show(value)}')
-    bad = [k for k, v in value.items() if not isinstance(v, str) or not v.strip()]
-    if bad:
-        raise ValueError(f"every source is a text; not so: {', '.join(map(str, bad))}")
+    bad = {str(k): v for k, v in value.items() if not isinstance(v, str) or not v.strip()}
+    faults = [serialize.at_key(TypeError(f"expected a text, got {show(v)}"), k) for k, v in bad.items()]
+    if faults:
+        raise cattrs.errors.ClassValidationError("invalid sources", faults, Source)
     return tuple(Source(str(k), v) for k, v in value.items())

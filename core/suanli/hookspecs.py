@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from suanli.case import Case, Problem
     from suanli.catalogs import Catalog
     from suanli.collectives import CollectiveModel
+    from suanli.exporters import Exporter
     from suanli.families import ModelFamily, ModelPreset
     from suanli.hardware import Accelerator, System
     from suanli.kernel_models import KernelModel
@@ -238,6 +239,22 @@ def suanli_prices() -> Iterable[Price]:  # type: ignore[empty-body]
         >>> @hookimpl
         ... def suanli_prices():
         ...     return read_catalog(files("acme") / "prices-2026-11.toml").prices
+    """
+
+
+@hookspec
+def suanli_exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
+    """Formats a report can be written in, besides those every command has.
+
+    Returns:
+        Exporters that write a report as text or bytes, the same each time.
+
+    Collected from every plugin; names and aliases must be unique among all of them.
+
+    Example:
+        >>> @hookimpl
+        ... def suanli_exporters():
+        ...     yield Exporter(name="one-line", write=one_line, about="the answer in a line", source="Acme wiki")
     """
 
 

@@ -12,6 +12,7 @@ import attrs
 from suanli.case import Case
 from suanli.layout import CATEGORICAL, NUMERIC, Layout, LayoutTable
 from suanli.legal import Condition, conditions, domains
+from suanli.secrecy import RESERVE, hides_reserve
 from suanli.stages import CHUNK_ROWS, Step, run_table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Plan:
     Attributes:
         layout: Itself.
         score: Seconds of a step, or output tokens in a second.
-        total_bytes: Memory of its worst rank.
+        total_bytes: Memory of its worst rank, as its report has it.
     """
 
     layout: Layout
@@ -124,7 +125,8 @@ def search(
         executor: A ``concurrent.futures`` executor to evaluate chunks on.
     """
     began = time.monotonic()
-    keys = TRAINING_KEYS if case.training else SERVING_KEYS
+    keys = (*(TRAINING_KEYS if case.training else SERVING_KEYS), RESERVE)
+    kept_free = 0.0
     best = _Best(top, 1.0 if case.training else -1.0)
     capacity = float(case.device.capacity_bytes)
     tables = _limited(_tables(case, domains(case, given, wide=wide), strict_zero="zero" not in given), max_layouts)
@@ -136,6 +138,8 @@ def search(
     work = _ahead(executor, evaluate, tables) if executor is not None else ((t, evaluate(t)) for t in tables)
     for table, values in work:
         best.take(table, values[keys[0]], values[keys[1]], capacity)
+        if hides_reserve(case):
+            kept_free = float(values.get(RESERVE, case.reserve_bytes))
         if progress is not None:
             progress(best.evaluated)
         if deadline_s is not None and time.monotonic() - began > deadline_s:
@@ -145,7 +149,7 @@ def search(
         complete = False
 
     def plan(row: tuple[float, float, int, Layout]) -> Plan:
-        return Plan(layout=row[3], score=row[0] * best.sign, total_bytes=row[1], report=report)
+        return Plan(layout=row[3], score=row[0] * best.sign, total_bytes=row[1] - kept_free, report=report)
 
     return SearchResult(
         plans=tuple(plan(r) for r in best.rows),

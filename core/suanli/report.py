@@ -48,7 +48,11 @@ class Flops:
 
 @attrs.frozen(kw_only=True)
 class MemoryParts:
-    """Bytes of one rank at its peak; `total_bytes` is their sum."""
+    """Bytes of one rank at its peak; `total_bytes` is their sum.
+
+    Attributes:
+        reserve_bytes: Kept free for the runtime; None where it would give confidential memory away.
+    """
 
     weights_bytes: float = 0.0
     gradients_bytes: float = 0.0
@@ -57,14 +61,14 @@ class MemoryParts:
     logits_bytes: float = 0.0
     kv_cache_bytes: float = 0.0
     workspace_bytes: float = 0.0
-    reserve_bytes: float = 0.0
+    reserve_bytes: float | None = 0.0
 
     @property
     def total_bytes(self) -> float:
-        """The sum of the parts."""
+        """The sum of the parts; without a reserve that is not shown."""
         found = 0.0
         for part in attrs.astuple(self):
-            found += part
+            found += part or 0.0
         return found
 
 
@@ -276,6 +280,12 @@ class Report:
         import suanli
 
         return suanli.explain(self, figure)
+
+    def export(self, name: str) -> str | bytes:
+        """The report as an exporter writes it, such as ``"html"``; see :meth:`suanli.Workspace.export`."""
+        import suanli
+
+        return suanli.export(self, name)
 
     def figure(self, key: str) -> Any:
         """A figure by its dotted key, such as ``"memory.total_bytes"``."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from suanli import confidence, costs
+from suanli import confidence, costs, secrecy
 from suanli.case import Case, Problem
 from suanli.catalogs import Catalog
 from suanli.layout import Layout
@@ -37,8 +37,8 @@ class Reporter:
         case.layout = layout
         values = run_layout(steps, case, layout)
         public = {k: v for k, v in values.items() if not k.startswith("_")}
-        if case.device.confidential:
-            self._hide(case, public)
+        if secrecy.is_hidden(case):
+            public = secrecy.hide(case, steps, public)
         memory = self._memory(case, values)
         count = case.model.parameters
         sections, extra = sections_of(public)
@@ -58,24 +58,17 @@ class Reporter:
             **sections,
         )
 
-    def _hide(self, case: Case, public: dict[str, Any]) -> None:
-        """Take out the figures that are the accelerator's own, or give one away."""
-        telling = ("throughput.peak_flops_per_s", "throughput.mfu_ratio", "throughput.hfu_ratio")
-        hidden = [key for key in telling if key in public]
-        public |= dict.fromkeys(hidden)
-        for key in (*hidden, "memory.capacity_bytes"):  # the last is left out where memory is told
-            said = f"{key} is not shown: the figures of {case.device.id} are confidential"
-            case.problems.append(Problem(code="confidential", severity="note", message=said, figure=key))
-
     def _memory(self, case: Case, values: Mapping[str, Any]) -> Memory:
-        parts = {f.name: float(values.get(f"memory.{f.name}", 0.0)) for f in attrs.fields(MemoryParts)}
-        parts["reserve_bytes"] = float(values.get("_serve.reserve_bytes", case.reserve_bytes))
+        names = [f.name for f in attrs.fields(MemoryParts) if f.name != "reserve_bytes"]
+        parts = {name: float(values.get(f"memory.{name}", 0.0)) for name in names}
+        hidden = secrecy.hides_reserve(case)
+        reserve = None if hidden else float(values.get(secrecy.RESERVE, case.reserve_bytes))
         stages = []
         for row in values.get("memory.stages", ()):
             found = {k: v for k, v in row if k != "total_bytes"}
-            stages.append(MemoryParts(**found, reserve_bytes=float(case.reserve_bytes)))
+            stages.append(MemoryParts(**found, reserve_bytes=None if hidden else float(case.reserve_bytes)))
         return Memory(
-            per_accelerator=MemoryParts(**parts),
+            per_accelerator=MemoryParts(**parts, reserve_bytes=reserve),
             stages=tuple(stages),
             capacity_bytes=None if case.device.confidential else float(case.device.capacity_bytes),
             fits=bool(values["memory.fits"]),

@@ -18,6 +18,7 @@ from suanli.models import Model
 from suanli.operators import How
 from suanli.precision import Recipe
 from suanli.prices import USUAL_CURRENCY
+from suanli.secrecy import hides_reserve
 from suanli.specs import Scenario
 from suanli.storage import RECIPES
 from suanli.updates import own_state_formats
@@ -401,7 +402,7 @@ def complete(case: Case, layout: Layout) -> dict[str, Any]:
         if case.block_size is not None:
             data["implementation"]["block_size"] = case.block_size
     data["assumptions"] = {
-        "reserve": case.reserve_bytes,
+        "reserve": None if hides_reserve(case) else case.reserve_bytes,
         "price_per_hour": case.price_per_hour,
         "electricity_price": case.electricity_price,
         "currency": case.currency,

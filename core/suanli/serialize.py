@@ -183,9 +183,17 @@ def _all_faults(exc: Exception, value: Mapping[Any, Any], type_: Any, converter:
         try:
             field.validator(None, field, converter.structure(value[key], field.type))
         except Exception as fault:
-            fault.__notes__ = [cattrs.errors.AttributeValidationNote(f"field {key}", key, field.type)]
-            kept.append(fault)
+            kept.append(at_key(fault, key, field.name))
     return cattrs.errors.ClassValidationError("invalid table", kept or faults, type_)
+
+
+def at_key(fault: Exception, key: str, field: str = "") -> Exception:
+    """A fault of the value at a key of a table; one that attrs tells of a field is told of the key."""
+    said = _VALIDATED.match(str(fault.args[0])) if fault.args else None
+    if said is not None and said[1] == field:
+        fault.args = (str(fault.args[0]).replace(f"'{field}'", f"'{key}'", 1), *fault.args[1:])
+    fault.__notes__ = [cattrs.errors.AttributeValidationNote(f"key {key}", key, Any)]
+    return fault
 
 
 @functools.cache
@@ -256,7 +264,7 @@ def unstructure(value: Any) -> Any:
     return _shared().unstructure(value)
 
 
-_VALIDATED = re.compile(r"'(\w+)' must ")
+_VALIDATED = re.compile(r"'([\w.-]+)' must ")
 """How attrs begins what a validator says of a field."""
 
 

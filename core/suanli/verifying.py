@@ -13,6 +13,7 @@ import attrs
 
 from suanli.errors import ModelConfigError, SuanliError, clip, show
 from suanli.models import Model
+from suanli.operators import Experts
 from suanli.storage import BLOCKS
 
 TRAINERS = ("auto_map", "architectures", "torch_dtype", "dtype", "transformers_version", "_name_or_path", *BLOCKS)
@@ -84,7 +85,11 @@ def compare(model: Model, theirs: Theirs, sequence: int) -> tuple[Compared, ...]
             name="forward_flops",
             ours=int(sum(groups.values())),
             theirs=theirs.flops,
-            remark="the plain form of a scan counts other products than its kernels do" if scans else "",
+            remark="the plain form of a scan counts other products than its kernels do"
+            if scans
+            else "this class passes every token through every expert"
+            if theirs.flops == _all_experts(model, groups)
+            else "",
         ),
         Compared(
             name="kv_cache_bytes",
@@ -97,6 +102,16 @@ def compare(model: Model, theirs: Theirs, sequence: int) -> tuple[Compared, ...]
             else "",
         ),
     )
+
+
+def _all_experts(model: Model, groups: Mapping[str, float]) -> int | None:
+    """FLOPs where each token went to all experts of a layer; None where it does, or there are none."""
+    found = (op for block, _ in model.kinds for op in block.operators if isinstance(op, Experts))
+    op = next((op for op in found if op.top_k < op.experts), None)
+    if op is None:
+        return None
+    routed = groups.get(op.group, 0.0)
+    return int(sum(groups.values()) + routed * (op.experts / op.top_k - 1.0))
 
 
 def libraries(load: Callable[[str], Any] = import_module) -> tuple[Any, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
+from suanli import exporters, scenarios, secrecy
 from suanli import plugins as plugin_loader
-from suanli import scenarios
 from suanli.case import Case, Origin
 from suanli.catalogs import Catalog
 from suanli.errors import InvalidInputError, ScenarioError, SuanliError, UnknownNameError, show
@@ -173,16 +173,40 @@ class Workspace:
         case = resolve(self._catalog, self.scenario(source), self._models)
         layout = self._layout(case)
         case.layout = layout
+        steps = self._ordered(case.kind, detail=True)
         with trace():
-            values = run_layout(self._ordered(case.kind, detail=True), case, layout)
+            values = run_layout(steps, case, layout)
+        hidden = secrecy.hidden_figures(case, steps)
         shown = {k: v for k, v in values.items() if not k.startswith("_") and isinstance(v, float)}
         key = figure.replace("memory.per_accelerator.", "memory.")
+        if key in hidden or (key == "memory.total_bytes" and secrecy.hides_reserve(case)):
+            raise SuanliError(f"figure {figure!r} is not shown: it would give confidential figures away")
         if key not in shown:
             if values.get(key) is not None or key in values:
                 said = "is no number" if values.get(key) is not None else "could not be had; see the report's problems"
                 raise SuanliError(f"figure {figure!r} {said}")
             raise UnknownNameError("figure", figure, shown)
-        return derivation(shown[key], key)
+        found = derivation(shown[key], key)
+        rated = key.partition(".")[0] not in secrecy.OPEN_SECTIONS
+        return found.without_numbers() if rated and secrecy.is_hidden(case) else found
+
+    def export(self, asked: Report | Scenario | Mapping[str, Any], name: str) -> str | bytes:
+        """A report as an exporter writes it: a page, a launch script.
+
+        Args:
+            asked: A report, or a scenario to estimate.
+            name: Of the exporter; ``suanli list exporters`` has them.
+
+        Raises:
+            UnknownNameError: For an exporter nobody provides, with near matches.
+            SuanliError: Where it writes no reports on workloads of that kind.
+            PluginError: Where it fails.
+        """
+        if isinstance(asked, Report):
+            return exporters.export(self._catalog, asked, name)
+        scenario = self.scenario(asked)
+        exporters.exporter_for(self._catalog, name, scenario.workload.kind)
+        return exporters.export(self._catalog, self.estimate(scenario), name)
 
     def rule(self, name: str, **inputs: Any) -> Answer:
         """A rule of thumb's answer, with the estimator's figure beside it where a model or system is named.

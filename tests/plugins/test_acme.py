@@ -32,6 +32,7 @@ KINDS = {
     "schedule": {"acme-third"},
     "rule": {"acme-chips"},
     "price": {"acme-cloud"},
+    "exporter": {"acme-sheet"},
     "stage": {"acme-carbon", "acme-run"},
 }
 TRAIN: dict[str, Any] = {
@@ -249,6 +250,16 @@ def test_the_rule_and_the_check_are_asked(workspace: suanli.Workspace) -> None:
     assert "acme-tensor" not in {p.code for p in workspace.estimate(TRAIN).problems}
 
 
+@pytest.mark.parametrize("asked", [TRAIN, SERVE], ids=["train", "serve"])
+def test_the_exporter_writes_its_row(workspace: suanli.Workspace, asked: dict[str, Any]) -> None:
+    """Acme's sheet has a row of a report, empty where a figure is not known."""
+    report = workspace.estimate(asked)
+    row = workspace.export(report, "acme-sheet")
+    assert row == f"{report.kind}\tacme-pod-64\t{report.scenario['system']['accelerators']}\tTrue\t" + (
+        f"{report.throughput.tokens_per_s}\n" if report.throughput.tokens_per_s is not None else "\n"
+    )
+
+
 @pytest.mark.parametrize("kind", ["serve", "pretrain"])
 def test_confidential_figures_stay_so(workspace: suanli.Workspace, kind: str) -> None:
     """An entry under NDA answers, and its own figures stand in no report, derivation or listing."""
@@ -397,6 +408,8 @@ def test_installed_used_and_removed(venv: Venv) -> None:
     listed = venv.script("suanli", "plugins")
     assert "acme" in listed.stdout
     assert "1.2.3" in listed.stdout
+    asked = ("train", "acme-1b", "--on", "acme-pod-64", "--tokens", "1G", "--format", "acme-sheet")
+    assert venv.script("suanli", *asked).stdout.startswith("pretrain\tacme-pod-64\t8\tTrue\t")
 
     venv.pip("uninstall", "--yes", "acme-suanli")
     assert venv.probe(acme=False) == before

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ OURS = (
     "serving",
     "handbook",
     "prices",
+    "exporters",
 )
 GOOD: dict[str, Any] = {
     "id": "acme-one",
@@ -117,7 +120,7 @@ def test_a_sound_folder_conforms(tmp_path: Path) -> None:
         ({"siblings": ["acme-two"]}, "references_resolve", "acme-two"),
         ({"default_system": "acme-pot"}, "references_resolve", "acme-pod"),
         ({"source": {"note": "x"}}, "sources_cover_the_figures", "source.peak"),
-        ({"source": {"all": " "}}, "catalog_takes_everything", "every source is a text"),
+        ({"source": {"all": " "}}, "catalog_takes_everything", "source.all: expected a text"),
         ({"aliases": ["acme-one"]}, "catalog_takes_everything", "acme-one"),
         ({"aliases": ["Acme 1"]}, "name_is_well_formed", "Acme 1"),
     ],
@@ -272,3 +275,23 @@ def test_a_vendors_settings_name_expected_failures(tmp_path: Path) -> None:
     done = _pytest(cwd=tmp_path)
     assert done.returncode != 0
     assert "no such check: files/accelerator/acme-one/no_such_check" in done.stdout + done.stderr
+
+
+WRITTEN = itertools.count()
+WRITERS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "nothing": (lambda report: " \n", "is written as nothing"),
+    "rubbish": (lambda report: {"a": 1}, "is written as dict, not as text or bytes"),
+    "raises": (lambda report: report.nothing_of_this_name, "is not written: AttributeError"),
+    "no-figures": (lambda report: f"{report.throughput.tokens_per_s:.1f}", "without figures is not written: TypeError"),
+    "otherwise": (lambda report: f"the {next(WRITTEN)}th", "otherwise the second time"),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_an_exporter_does_wrong_is_found(kind: str) -> None:
+    """An exporter that writes nothing, no text, fails, needs every figure, or is not the same twice is told so."""
+    write, said = WRITERS[kind]
+    made = suanli.Exporter(name="acme-line", write=write, about="a line", source="Acme wiki", kinds=("pretrain",))
+    workspace = suanli.Workspace(plugins=[*installed_plugins(), make_plugin("acme", exporters=[made])])
+    failed = _failed(check_plugin("acme", workspace=workspace))
+    assert said in failed["exporter_writes_reports"]

@@ -13,6 +13,7 @@ import suanli
 from suanli import (
     Block,
     ElementwiseOptimizer,
+    Exporter,
     ModelPreset,
     NumberFormat,
     ParallelismRule,
@@ -214,6 +215,17 @@ def test_hook_suanli_prices() -> None:
     known = sorted(p.price_per_hour for p in ours if p.accelerator == "a100-sxm4-80" and p.current)
     known = sorted([*known, 2.0, 2.1])
     assert workspace.estimate(TRAIN).scenario["assumptions"]["price_per_hour"] == known[(len(known) - 1) // 2]
+
+
+def test_hook_suanli_exporters() -> None:
+    """A format of a plugin's own is written by name or alias, from a report or from a scenario."""
+
+    def one_line(report: suanli.Report) -> str:
+        return f"{report.kind}: {report.time.step_s} s"
+
+    mine = Exporter(name="one-line", aliases=("line",), write=one_line, about="the answer in a line", source="Acme")
+    workspace = beside_ours(exporters=[mine])
+    assert workspace.export(TRAIN, "line") == workspace.export(BASE, "one-line") == f"pretrain: {BASE.time.step_s} s"
 
 
 @formula(unit="bytes", source="Acme")

@@ -14,6 +14,7 @@ import suanli
 CORE = Path(suanli.__file__).parent
 PLUGINS = {
     "suanli_ascend",
+    "suanli_exporters",
     "suanli_handbook",
     "suanli_models",
     "suanli_nvidia",

@@ -152,6 +152,17 @@ def test_figures_are_compared_one_by_one() -> None:
     assert [c.fails for c in found] == [False, False, False]
 
 
+def test_a_class_that_computes_every_expert_is_recognised() -> None:
+    """FLOPs of all experts, where a token goes to some, have a reason; other differences have none."""
+    model = suanli.model(CONFIG | {"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2}
+                         | {"moe_intermediate_size": 32, "head_dim": 16, "quantization_config": None})  # fmt: skip
+    by_group = model.forward_flops(sequence=16, causal=False).by_group
+    every = int(sum(by_group.values()) + 3 * by_group["experts"])
+    for flops, fails in ((every, False), (every + 2, True)):
+        found = verifying.compare(model, verifying.Theirs(name="X", parameters=0, flops=flops), 16)
+        assert found[1].fails is fails
+
+
 THERE = all(importlib.util.find_spec(n) is not None for n in ("torch", "transformers"))
 REAL: dict[str, dict[str, Any]] = {
     "llama": {k: v for k, v in CONFIG.items() if k != "quantization_config"},

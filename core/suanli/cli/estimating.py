@@ -10,23 +10,30 @@ import click
 import suanli
 from suanli.cli import asking, report_view
 from suanli.cli.asking import NUMBER, ON, SET, Told, told
-from suanli.cli.command import Command, names_of
+from suanli.cli.command import FORMATS, Command, names_of
 from suanli.cli.failures import ANSWERED, DOES_NOT_FIT
 from suanli.cli.fields import options
-from suanli.cli.render import write
+from suanli.cli.render import say, write
+from suanli.exporters import exporter_for
 from suanli.specs import Scenario
 
 
 def answer(scenario: Scenario, names: Told, format: str) -> int:
     """Estimate a scenario, write its report, and return the exit status."""
+    if format not in FORMATS:  # told before an estimate that may take a while
+        exporter_for(suanli.catalog(), format, scenario.workload.kind)
     with told(names):
         report = suanli.estimate(scenario)
-    write(
-        format,
-        data=report.to_dict,
-        rows=lambda: report_view.rows(report),
-        blocks=lambda: report_view.blocks(report),
-    )
+    if format in FORMATS:
+        write(
+            format,
+            data=report.to_dict,
+            rows=lambda: report_view.rows(report),
+            blocks=lambda: report_view.blocks(report),
+        )
+    else:
+        written = report.export(format)
+        say(written if isinstance(written, bytes) or written.endswith("\n") else f"{written}\n")
     return ANSWERED if report.fits else DOES_NOT_FIT
 
 
@@ -69,4 +76,5 @@ def command(name: str, kinds: Sequence[str], *, help: str, examples: Sequence[st
         params=[model_argument(), ON, NUMBER, *extra, *options(known, name), SET],
         help=help,
         examples=examples,
+        exports=True,
     )

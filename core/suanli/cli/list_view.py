@@ -100,6 +100,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("gives", "unit"),
         Column("holds for", "valid_for"),
     ),
+    "exporter": (
+        Column("format", "name"),
+        Column("writes", "about"),
+        Column("for", "kinds"),
+        Column("suffix", "suffix", rank=1),
+        Column("aliases", "aliases", rank=2),
+    ),
     "schedule": (
         Column("schedule", "name"),
         Column("aliases", "aliases"),

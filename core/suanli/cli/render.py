@@ -47,7 +47,7 @@ def write(
     say(text)
 
 
-def say(text: str) -> None:
+def say(text: str | bytes) -> None:
     """Write to standard output; a reader who has left is not an error."""
     try:
         click.echo(text, nl=False)

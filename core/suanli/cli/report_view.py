@@ -45,7 +45,7 @@ def headline(report: Report) -> Iterator[Text]:
     """Whether it fits, how fast it is, and what it takes, in a sentence each."""
     memory = report.memory
     need = amount("_bytes", memory.per_accelerator.total_bytes)
-    have = amount("_bytes", memory.capacity_bytes)
+    have = amount("_bytes", memory.capacity_bytes) if memory.capacity_bytes is not None else "what is confidential"
     fits = "yes" if memory.fits else "no"
     verb = "" if memory.fits else "needs "
     yield Text(text=f"fits: {fits}, {verb}{need} of {have} on the worst rank", style="good" if memory.fits else "bad")
@@ -106,7 +106,7 @@ def _memory(report: Report) -> Table:
     memory = report.memory
     parts, whole = memory.per_accelerator, memory.capacity_bytes
     rows = [(p.removesuffix("_bytes").replace("_", " "), getattr(parts, p)) for p in PARTS]
-    rows = [(name, size) for name, size in rows if size > 0.0] + [("total", parts.total_bytes)]
+    rows = [(name, size) for name, size in rows if size is None or size > 0.0] + [("total", parts.total_bytes)]
     total = len(rows) - 1
     if whole is not None:
         rows.append(("capacity", whole))
@@ -173,7 +173,7 @@ def _stages(report: Report) -> Table:
         ]
         rows.insert(SHOWN_STAGES, (f"{hidden[0]}–{hidden[-1]}", *cells))
     return Table(
-        title="Memory by pipeline stage (the reserve is in the total)",
+        title=f"Memory by pipeline stage{' (the reserve is in the total)' if stages[0].reserve_bytes else ''}",
         columns=("stage", *(p.removesuffix("_bytes").replace("_", " ") for p in sizes), "total"),
         rows=tuple(rows),
         right=tuple(range(1, len(sizes) + 2)),
@@ -200,6 +200,7 @@ def _rates(report: Report) -> Table:
     rows.append(("an accelerator", ", ".join(text for text, value in each if value is not None)))
     if rate.model_flops_per_s_per_accelerator is not None:
         peak = f" of {amount('_flops_per_s', rate.peak_flops_per_s)} {rate.peak_precision or ''}".rstrip()
+        peak = peak if rate.peak_flops_per_s is not None else ""
         rows[-1] = (
             rows[-1][0],
             f"{rows[-1][1]}, {amount('_flops_per_s', rate.model_flops_per_s_per_accelerator)}{peak}",

@@ -22,5 +22,7 @@ command = Command(
         "suanli run scenario.toml",
         "suanli run scenario.toml --set layout.tensor=4 --set layout.data=",
         "suanli run scenario.json --format json",
+        "suanli run scenario.toml --format html > report.html",
     ),
+    exports=True,
 )

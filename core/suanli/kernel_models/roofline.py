@@ -83,7 +83,7 @@ class Roofline(KernelModel):
 
     efficiencies: tuple[Efficiency, ...]
     rest: Roofline | None = None
-    cap: float = 1.0
+    cap: float = attrs.field(default=1.0, repr=False)  # an accelerator's own figure, which may be confidential
 
     def under_load(self, sustained_ratio: float) -> KernelModel:
         """This model with every compute ratio capped at what power allows."""
@@ -149,7 +149,8 @@ class Roofline(KernelModel):
         limits = limits_of(accelerator, kernel, fitted, self.cap)
         if tracing() and self.cap < fitted.compute_ratio:
             source = accelerator.source_of("sustained_ratio")
-            limits = limits._replace(compute_ratio=fact(self.cap, f"{accelerator.id}.sustained_ratio", "ratio", source))
+            about, hidden = f"{accelerator.id}.sustained_ratio", accelerator.confidential
+            limits = limits._replace(compute_ratio=fact(self.cap, about, "ratio", source, hidden))
         if tracing():
             return scaled("s", kernel.launches, physics_of(kernel, fitted)(kernel, fitted, limits))
         return kernel.launches * self._remembered(kernel, fitted, limits)

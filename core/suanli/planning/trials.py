@@ -21,7 +21,8 @@ def fewest_that_could_fit(report: Report, accelerators: int, device: Accelerator
     if report.memory.fits:
         return 1.0
     parts = report.memory.per_accelerator
-    need, room = parts.total_bytes - parts.reserve_bytes, device.capacity_bytes - parts.reserve_bytes
+    reserve = parts.reserve_bytes or 0.0
+    need, room = parts.total_bytes - reserve, device.capacity_bytes - reserve
     return accelerators * need / max(room, 1.0) / SLACK
 
 

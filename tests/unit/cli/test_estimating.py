@@ -324,3 +324,41 @@ def test_an_error_in_a_file_names_the_file_and_path(run, scenario):
 def test_texts_are_read_by_the_form_of_their_field(path, text, value):
     """A layout field takes a list, a number a number, and what no field is known for reads as TOML."""
     assert read(path, text) == value
+
+
+def test_exporters_are_formats(run, scenario):
+    """--format takes an exporter's name or alias, and writes what it writes, whatever the exit status."""
+    report = suanli.estimate(suanli.load(scenario))
+    assert run("run", str(scenario), "--format", "megatron").stdout == report.export("megatron-args")
+    assert run(*SERVE, "--format", "html").stdout == suanli.estimate(_scenario(SERVE)).export("html")
+    result = run(*TOO_BIG, "--format", "html")
+    assert (result.exit_code, result.stdout.startswith("<!doctype html>")) == (1, True)
+
+
+def test_bytes_of_an_exporter_are_written_as_they_are(run, scenario, monkeypatch):
+    """What is not text is not taken for it; text ends with a line's end."""
+    for written, shown in ((b"\x00\xff", b"\x00\xff"), ("a row", b"a row\n"), ("a row\n", b"a row\n")):
+        monkeypatch.setattr(suanli.Report, "export", lambda self, name, written=written: written)
+        result = run("run", str(scenario), "--format", "html")
+        assert result.stdout_bytes == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("htlm", "no format named 'htlm'. Did you mean 'html'?"),
+        ("vllm-args", "format 'vllm-args' is for serve; for pretrain: html, megatron-args"),
+        ("yaml", "See `suanli list exporters`."),
+    ],
+)
+def test_a_format_that_is_none_is_told(run, scenario, name, said):
+    """A misspelt format, or one for other workloads, is refused with those there are."""
+    result = run("run", str(scenario), "--format", name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_only_reports_have_exporters(run):
+    """A command whose answer is no report takes the four formats alone."""
+    result = run("model", "gpt2", "--format", "html")
+    assert (result.exit_code, result.stdout) == (2, "")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from suanli.errors import SuanliError
+import attrs
+
+from suanli.errors import SuanliError, clip
 from suanli.precision import NumberFormat, Recipe
+from suanli.report import SECTIONS
 from suanli.testing.checks.registry import Faults, Subject, check
 
 SHAPES = ((1,), (4096,), (64, 64), (1024, 4096), (8192, 8192))
@@ -131,6 +134,28 @@ def stage_gives_what_it_says(subject: Subject) -> Faults:
                     yield f"gives {', '.join(sorted(more))} for {kind} without saying so"
                 break
             given |= made
+
+
+@check("exporter", rule="an exporter writes text or bytes, the same each time (hookspecs, suanli_exporters)")
+def exporter_writes_reports(subject: Subject) -> Faults:
+    """Reports of every kind it names are written, those with figures that are not known too."""
+    for kind in subject.value.kinds:
+        report = subject.workspace.estimate(_plain(kind))
+        unknown = {name: cls() for name, cls in SECTIONS.items() if getattr(report, name) is not None}
+        bare = attrs.evolve(report, memory=attrs.evolve(report.memory, capacity_bytes=None), **unknown)
+        for what, given in ((f"a report on {kind}", report), (f"a report on {kind} without figures", bare)):
+            try:
+                written = subject.value.write(given)
+                again = subject.value.write(given)
+            except Exception as exc:
+                yield f"{what} is not written: {clip(f'{type(exc).__name__}: {exc}', 200)}"
+                continue
+            if not isinstance(written, (str, bytes)):
+                yield f"{what} is written as {type(written).__name__}, not as text or bytes"
+            elif not written.strip():
+                yield f"{what} is written as nothing"
+            elif written != again:
+                yield f"{what} is written otherwise the second time"
 
 
 def _plain(kind: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,11 +96,29 @@ def _whose(plugin: str, folder: Path | None, workspace: Workspace) -> tuple[Prov
 
 
 def run_check(pair: Pair) -> tuple[str, ...]:
-    """Every way a thing breaks a rule; an exception is one."""
+    """Every way a thing breaks a rule; an exception is one. Of what is confidential it says no number."""
     try:
-        return tuple(pair.check.function(pair.subject))
+        faults = tuple(pair.check.function(pair.subject))
     except Exception as exc:
-        return (clip(f"{type(exc).__name__}: {exc}", 600),)
+        faults = (clip(f"{type(exc).__name__}: {exc}", 600),)
+    return tuple(_without_numbers(f) for f in faults) if _is_hidden(pair.subject) else faults
+
+
+def _is_hidden(subject: Subject) -> bool:
+    parts = [subject.value]
+    if subject.kind == "system":
+        with contextlib.suppress(SuanliError):  # told by other checks
+            parts.append(subject.workspace.accelerator(subject.value.accelerator))
+    return any(getattr(part, "confidential", False) for part in parts)
+
+
+_NUMBER = re.compile(r"(?<![\w.])\d[\w.,+-]*")
+
+
+def _without_numbers(fault: str) -> str:
+    """A fault without the numbers in it; the advice behind its last semicolon is the same for everybody."""
+    what, semicolon, advice = fault.rpartition("; ")
+    return f"{_NUMBER.sub('…', what if semicolon else fault)}{semicolon}{advice if semicolon else ''}"
 
 
 def check_plugin(

@@ -1,4 +1,4 @@
-"""A kernel model, an optimizer, an axis of parallelism, a schedule, a rule of thumb and two stages."""
+"""A kernel model, an optimizer, an axis of parallelism, a schedule, a rule of thumb, an exporter and two stages."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from suanli import (
     OptimizerRule,
     ParallelismRule,
     PipelineSchedule,
+    Report,
     StateTensor,
     formula,
     maximum,
@@ -149,3 +150,10 @@ def run(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
             nodes = float(case.system.accelerators) / float(case.system.accelerators_per_node)
             found["run.energy_j"] = duration * nodes * case.system.power_per_node_w * case.pue
     return found
+
+
+def sheet(report: Report) -> str:
+    """A report as a row of Acme's planning sheet; an empty cell where a figure is not known."""
+    system = report.scenario["system"]
+    cells = (report.kind, system["name"], system["accelerators"], report.fits, report.throughput.tokens_per_s)
+    return "\t".join("" if cell is None else str(cell) for cell in cells) + "\n"

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from acme_suanli import family, parts
-from suanli import ModelPreset, NumberFormat, Price, Problem, Recipe, Rule, Stage, hookimpl, read_catalog
+from suanli import Exporter, ModelPreset, NumberFormat, Price, Problem, Recipe, Rule, Stage, hookimpl, read_catalog
 from suanli.tensors import SEQUENCE
 
 HERE = files("acme_suanli")
@@ -94,6 +94,19 @@ def suanli_prices() -> Iterable[Any]:
     """What Acme Cloud asks."""
     list_price = {"seller": "Acme Cloud", "date": "2026-10-01", "source": "Acme Cloud price list"}
     yield Price(name="acme-cloud", accelerator="acme1", price_per_hour=3.5, currency="EUR", **list_price)
+
+
+@hookimpl
+def suanli_exporters() -> Iterable[Any]:
+    """A row of Acme's own planning sheet."""
+    yield Exporter(
+        name="acme-sheet",
+        write=parts.sheet,
+        about="a row of Acme's planning sheet",
+        suffix=".tsv",
+        media_type="text/tab-separated-values",
+        source="Acme planning guide, p. 5",
+    )
 
 
 @hookimpl

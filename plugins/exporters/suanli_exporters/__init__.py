@@ -1,0 +1,1 @@
+"""Exporters: a page for people, launch arguments for Megatron-LM and vLLM."""
