@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import pickle
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from suanli.case import Case
+from suanli.errors import SuanliError, clip
 from suanli.layout import CATEGORICAL, NUMERIC, Layout, LayoutTable
 from suanli.legal import Condition, conditions, domains
 from suanli.secrecy import RESERVE, hides_reserve
@@ -132,9 +136,10 @@ def search(
     tables = _limited(_tables(case, domains(case, given, wide=wide), strict_zero="zero" not in given), max_layouts)
     complete = True
 
-    def evaluate(table: LayoutTable) -> dict[str, Any]:
-        return run_table(steps, case, table, keys)
-
+    evaluate = functools.partial(_evaluated, tuple(steps), case, keys)
+    processes = sys.modules.get("concurrent.futures.process")  # loaded where somebody has such an executor
+    if processes is not None and isinstance(executor, processes.ProcessPoolExecutor):
+        _sendable(evaluate)
     work = _ahead(executor, evaluate, tables) if executor is not None else ((t, evaluate(t)) for t in tables)
     for table, values in work:
         best.take(table, values[keys[0]], values[keys[1]], capacity)
@@ -159,6 +164,21 @@ def search(
         complete=complete,
         measure=keys[0],
     )
+
+
+def _sendable(work: Any) -> None:
+    """Raises SuanliError where work cannot be sent to other processes; they would say so less clearly."""
+    try:
+        pickle.dumps(work)
+    except Exception as exc:
+        said = clip(f"{type(exc).__name__}: {exc}", 200)
+        raise SuanliError(
+            f"executor: what a plugin gives cannot be sent to other processes ({said}); use threads, or named functions"
+        ) from None
+
+
+def _evaluated(steps: tuple[Step, ...], case: Case, keys: tuple[str, ...], table: LayoutTable) -> dict[str, Any]:
+    return run_table(steps, case, table, keys)
 
 
 def _ahead(executor: Any, evaluate: Callable[[LayoutTable], Any], tables: Iterator[LayoutTable]) -> Iterator[Any]:

@@ -184,11 +184,12 @@ class Scenario:
         for section in attrs.fields(Scenario):
             value = getattr(self, section.name)
             found = {
-                f.name: list(v) if isinstance(v := getattr(value, f.name), tuple) else v
+                f.name: getattr(value, f.name)
                 for f in attrs.fields(type(value))
                 if getattr(value, f.name) is not None and f.name not in ("fields", "extra")
             }
             found |= getattr(value, "fields", None) or getattr(value, "extra", None) or {}
+            found = {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
             if section.name == "workload":
                 found = {"kind": value.kind} | found
             if found:

@@ -113,7 +113,7 @@ class Workspace:
         Raises:
             ScenarioError: For input that makes no sense. A scenario that does not fit is an answer.
         """
-        case = resolve(self._catalog, self.scenario(asked), self._models)
+        case = self._case(self.scenario(asked))
         return self._answer(case, self._layout(case))
 
     def search(
@@ -133,7 +133,7 @@ class Workspace:
             deadline_s: Stop after so many seconds.
             max_layouts: Stop after so many layouts.
             progress: Told the number evaluated so far.
-            executor: A ``concurrent.futures`` executor to evaluate on.
+            executor: A ``concurrent.futures`` executor, of threads or of processes, to evaluate on.
         """
         bad = [
             f"{n}: expected a number, got {show(v)}"
@@ -142,7 +142,7 @@ class Workspace:
         ]
         if bad:
             raise InvalidInputError(bad, "search")
-        case = resolve(self._catalog, self.scenario(asked), self._models)
+        case = self._case(self.scenario(asked))
         given = self._given(case)
         return search(
             case,
@@ -170,7 +170,7 @@ class Workspace:
         if not isinstance(figure, str):
             raise SuanliError(f"a figure is a dotted name such as 'time.step_s', got {show(figure)}")
         source = asked.scenario if isinstance(asked, Report) else asked
-        case = resolve(self._catalog, self.scenario(source), self._models)
+        case = self._case(self.scenario(source))
         layout = self._layout(case)
         case.layout = layout
         steps = self._ordered(case.kind, detail=True)
@@ -245,13 +245,10 @@ class Workspace:
         return self._reporter.report(case, layout, self._ordered(case.kind, detail=True))
 
     def _answering(self, case: Case) -> Callable[[Layout], Report]:
-        """Reports of a case for layouts to come; the notes of one do not run into another's."""
+        return _Answering(case.scenario, self, case)
 
-        def answer(layout: Layout) -> Report:
-            fresh = attrs.evolve(case, origins=dict(case.origins), problems=list(case.problems))
-            return self._answer(fresh, layout)
-
-        return answer
+    def _case(self, scenario: Scenario) -> Case:
+        return resolve(self._catalog, scenario, self._models)
 
     def _ordered(self, kind: str, *, detail: bool) -> tuple[Step, ...]:
         with self._lock:
@@ -351,6 +348,27 @@ class Workspace:
         found = list(faults(case, self._laid_out(simple)))
         where = f"{case.model.name} on {case.system.accelerators} x {case.device.id}"
         return found or [f"layout: no legal layout of {where} has what was given; leave more fields open"]
+
+
+class _Answering:
+    """Reports of a scenario for layouts to come; the notes of one do not run into another's.
+
+    In another process it asks the default workspace there.
+    """
+
+    def __init__(self, scenario: Scenario, workspace: Workspace | None = None, case: Case | None = None) -> None:
+        self._scenario = scenario
+        self._workspace = workspace
+        self._case = case
+
+    def __call__(self, layout: Layout) -> Report:
+        workspace = self._workspace or default()
+        case = self._case or workspace._case(self._scenario)
+        fresh = attrs.evolve(case, origins=dict(case.origins), problems=list(case.problems))
+        return workspace._answer(fresh, layout)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Answering, (self._scenario,)
 
 
 def _number(value: object) -> bool:
