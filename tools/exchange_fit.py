@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares  # type: ignore[import-untyped]
 
 from exchange_rows import ENGINES, Exchanged
-from fit_common import Errors, Fit, held_out, sources
+from kernel_rows import sources
+from suanli.calibration.records import Errors, Fit, held_out
 from suanli.collectives import FabricEfficiency, Hierarchical
 from suanli.workspace import Workspace
 

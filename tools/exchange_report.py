@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from exchange_fit import Fabrics, judged
 from exchange_rows import LARGE_BYTES, Exchanged
-from fit_common import Errors, Fit, held_out
 from fit_report import table
+from suanli.calibration.records import Errors, Fit, held_out
 
 HEAD = ["rows", "median error", "p90", "bias", "rows from 64 KiB", "median error", "p90", "bias"]
 # Each parameter's column, and the unit it is shown in.

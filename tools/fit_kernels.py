@@ -2,7 +2,7 @@
 
     python tools/fit_kernels.py REFERENCE_DIR [--write] [--markdown FILE]
 
-Kernels: one fit for each (generation, kernel, precision), of the parameters `tools/kernel_classes.py` lists,
+Kernels: one fit for each (generation, kernel, precision), of the parameters `suanli.calibration.classes` lists,
 by least squares of logarithms with Cauchy's loss. A hash of each row's shape puts it in one of two halves;
 errors are those of each half predicted by a fit to the other; the fit shipped is to both.
 `datasheet` is for hardware never measured: one fit over all generations, each with its own peaks, bandwidth, cores
@@ -24,12 +24,14 @@ from typing import Any
 from exchange_fit import Fabrics
 from exchange_report import sections as fabric_sections
 from exchange_rows import exchanges
-from fit_common import Errors, Fit
-from fit_report import kernel_table, others_table, parameter_tables, toml
-from kernel_classes import physics
+from fit_report import HEAD, kernel_table, others_table, parameter_tables
 from kernel_fallback import LeftOut, kernel_fallbacks
-from kernel_fit import Group, entry, fit_kernels
+from kernel_fit import fit_kernels
 from kernel_rows import DEVICES, Kernels, Row
+from suanli.calibration.classes import physics
+from suanli.calibration.fitting import Group, entry
+from suanli.calibration.records import Errors, Fit
+from suanli.calibration.writing import toml
 from suanli.hardware import Accelerator
 from suanli.workspace import Workspace
 
@@ -59,7 +61,7 @@ def tables(reference: Path, *, write: bool = False) -> tuple[str, LeftOut]:
     if write:
         chosen = [*kernels, *fabrics.fits, *core, *fabrics.core]
         for vendor, place in PLACES.items():
-            place.write_text(toml(f for f in chosen if f.vendor == vendor), encoding="utf-8")
+            place.write_text(toml((f for f in chosen if f.vendor == vendor), HEAD), encoding="utf-8")
 
     sections = {
         "Kernels": kernel_table(kernels),

@@ -1,42 +1,16 @@
-"""Write fits as calibration tables and as markdown."""
+"""Write fits as markdown."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from fit_common import Errors, Fit
+from suanli.calibration.records import Errors, Fit
 
+HEAD = "Written by tools/fit_kernels.py; not to be edited."
 ERROR_HEAD = ["judged", "median error", "p90", "bias", "slow bias"]
-
-
-def toml(fits: Iterable[Fit]) -> str:
-    """Calibration tables; figures to four digits."""
-    text = "# Written by tools/fit_kernels.py; not to be edited.\n"
-    for fit in fits:
-        fabric = len(fit.key) == 2
-        keys = ("generation", "fabric") if fabric else ("generation", "kernel", "precision")
-        text += f"\n[[{'fabric_efficiency' if fabric else 'efficiency'}]]\n"
-        text += "".join(f'{k} = "{v}"\n' for k, v in zip(keys, fit.key, strict=True))
-        text += "".join(f"{k} = {_number(v)}\n" for k, v in zip(fit.names, fit.params, strict=True))
-        text += "".join(f"{k} = {_fixed(v)}\n" for k, v in fit.fixed.items())
-        text += f"band = [{_number(fit.band[0])}, {_number(fit.band[1])}]\nrows = {fit.rows}\n"
-        if fit.errors:
-            text += f"held_out_rows = {len(fit.errors.ratios)}\nmedian_error = {_number(fit.errors.median)}\n"
-            text += f"p90_error = {_number(fit.errors.p90)}\nbias = {_number(fit.errors.bias)}\n"
-        text += f'source = "{fit.source}"\n'
-    return text
-
-
-def _fixed(value: Any) -> str:
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, list):
-        return "[" + ", ".join(_fixed(list(v)) if isinstance(v, tuple) else str(v) for v in value) + "]"
-    return str(value)
 
 
 def kernel_table(fits: Iterable[Fit]) -> str:
@@ -61,10 +35,6 @@ def others_table(rows: Iterable[tuple[tuple[str, ...], Errors]]) -> str:
     """Errors on measurements nobody fitted."""
     head = ["generation", "kernel", "precision", "part", "measured by", *ERROR_HEAD]
     return table(head, ([*key, *_cells(e)] for key, e in rows))
-
-
-def _number(value: float) -> str:
-    return repr(float(f"{value:.4g}"))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from fit_common import Errors, Fit, Params
-from kernel_classes import physics
-from kernel_fit import Group, best_fit, entry
 from kernel_rows import Row
+from suanli.calibration.classes import physics
+from suanli.calibration.fitting import Group, best_fit, entry
+from suanli.calibration.records import Errors, Fit, Params
 from suanli.hardware import Accelerator
 from suanli.kernel_models import Efficiency
 

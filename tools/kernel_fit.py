@@ -1,4 +1,4 @@
-"""Fit the kernel models of `suanli` to measurements, and measure their errors on rows not fitted.
+"""Fit the kernel models of `suanli` to the reference measurements, by the fit of `suanli.calibration`.
 
 Each class is fitted three times. Two fits on the halves of the rows, chosen by a hash of the shape, predict each
 other's half: those are the errors stated. A third fit on all rows is what is shipped.
@@ -7,84 +7,14 @@ other's half: those are the errors stated. A third fit on all rows is what is sh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import least_squares  # type: ignore[import-untyped]
-
-from fit_common import Errors, Fit, Params, held_out, sources
-from kernel_classes import Physics, physics
-from kernel_rows import Row
+from kernel_rows import Row, sources
+from suanli.calibration.classes import physics
+from suanli.calibration.fitting import MINIMUM_ROWS, Group, best_fit, crossed
+from suanli.calibration.records import Fit, halved
 from suanli.hardware import Accelerator
-from suanli.kernel_models import Efficiency
-from suanli.kernel_models.limits import limits_of
-from suanli.kernel_models.roofline import physics_of
-from suanli.kernels import Kernel
-
-Array = NDArray[np.float64]
-Part = tuple[Kernel, Accelerator, Array]
-MINIMUM_ROWS = 10
-"""Fewer rows than this in either half: the class is not fitted, only counted."""
-SCALE = 0.05
-"""Relative error beyond which a row is taken for an outlier (Cauchy's loss)."""
-STARTS = 4
-
-
-class Group:
-    """Rows of one class, as columns: one kernel for each device and format among them."""
-
-    def __init__(self, rows: Sequence[Row], parts: Mapping[str, Accelerator]) -> None:
-        self.seconds = np.array([r.seconds for r in rows])
-        self.parts: list[Part] = []
-        groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-        for i, row in enumerate(rows):
-            groups[row.device.accelerator, row.make, row.formats, row.phase].append(i)
-        for (device, make, formats, phase), index in groups.items():
-            columns = {d: np.array([rows[i].dims[d] for i in index]) for d in rows[index[0]].dims}
-            about = ({"formats": formats} if formats else {}) | ({"phase": phase} if phase else {})
-            self.parts.append((make(**columns, **about), parts[device], np.array(index)))
-
-    def predict(self, fitted: Efficiency) -> Array:
-        """Seconds of every row."""
-        out = np.empty(len(self.seconds))
-        for kernel, device, index in self.parts:
-            limits = limits_of(device, kernel, fitted, 1.0)
-            out[index] = physics_of(kernel, fitted)(kernel, fitted, limits)
-        return out
-
-
-def entry(key: Sequence[str], about: Physics, values: Iterable[float]) -> Efficiency:
-    """The efficiency a set of parameters makes."""
-    fixed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about.fixed.items()}
-    figures: dict[str, Any] = dict(zip(about.free, (float(v) for v in values), strict=True))
-    return Efficiency(generation=key[0], kernel=key[1], precision=key[2], source="fit", **fixed, **figures)
-
-
-def best_fit(key: Sequence[str], about: Physics, groups: Sequence[Group]) -> Params:
-    """The parameters with the least loss over the groups: least squares of logarithms, from several starts."""
-    spans = np.array(list(about.free.values()))
-    start, low, high = np.log(spans).T
-    measured = np.log(np.concatenate([g.seconds for g in groups]))
-
-    def residual(x: Array) -> Array:
-        fitted = entry(key, about, np.exp(np.clip(x, low, high)))
-        return np.asarray(np.log(np.concatenate([g.predict(fitted) for g in groups])) - measured)
-
-    draw = np.random.default_rng(0)
-    found: list[tuple[float, tuple[float, ...]]] = []
-    for i in range(STARTS):
-        x = start if i == 0 else np.clip(start + draw.normal(0.0, 0.5, len(start)), low, high)
-        x = np.clip(x, low + 1e-6, high - 1e-6)
-        fit = least_squares(residual, x, bounds=(low, high), loss="cauchy", f_scale=SCALE, diff_step=1e-3, max_nfev=60)
-        found.append((float(fit.cost), tuple(fit.x)))
-    return tuple(rounded(float(v)) for v in np.exp(min(found)[1]))
-
-
-def rounded(value: float) -> float:
-    """Four digits: more mean nothing, and a file read back says the same."""
-    return float(f"{value:.4g}")
 
 
 def by_class(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
@@ -101,7 +31,7 @@ def fit_kernels(
     """Every class that can be fitted, and a line for each that cannot."""
     fits, skipped, jobs = [], [], []
     for key, members in by_class(r for r in rows if r.fitted).items():
-        halves = [[r for r in members if held_out(r.shape) is side] for side in (False, True)]
+        halves = halved(members)
         if min(map(len, halves)) < MINIMUM_ROWS:
             skipped.append(f"{' / '.join(key)}: {len(members)} rows are too few")
             continue
@@ -111,16 +41,12 @@ def fit_kernels(
     return fits, skipped
 
 
-def _fit_class(job: tuple[tuple[str, str, str], list[Row], list[list[Row]], Mapping[str, Accelerator]]) -> Fit:
+def _fit_class(
+    job: tuple[tuple[str, str, str], list[Row], tuple[list[Row], list[Row]], Mapping[str, Accelerator]],
+) -> Fit:
     key, members, halves, parts = job
     about = physics(*key)
-    sides = [Group(h, parts) for h in halves]
-    crossed = [best_fit(key, about, [side]) for side in sides]
-    ratios = [
-        side.seconds / side.predict(entry(key, about, params))
-        for side, params in zip(sides, reversed(crossed), strict=True)
-    ]
-    errors = Errors(np.concatenate(ratios), np.concatenate([s.seconds for s in sides]))
+    errors = crossed(key, about, [Group(half, parts) for half in halves])
     params = best_fit(key, about, [Group(members, parts)])
     return Fit(
         key=key,

@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from suanli.kernels import BF16, Formats, Kernel, attention, elementwise, experts, gemm, latent_attention
 
@@ -88,6 +89,11 @@ class Row:
     fitted: bool = True
     phase: str = ""
     set: str = field(default="", compare=False)
+
+    @property
+    def part(self) -> str:
+        """The id of the accelerator."""
+        return self.device.accelerator
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -306,3 +312,10 @@ def source_of(stem: str, t: dict[str, str]) -> str:
     engine = t.get("framework") or t["library"]
     version = t.get("framework_version") or t["library_version"]
     return f"ai-dynamo/aiconfigurator (Apache-2.0), {engine} {version}"
+
+
+def sources(rows: Iterable[Any]) -> str:
+    """Who measured the rows, then on which parts."""
+    rows = list(rows)
+    who = sorted({row.source for row in rows})
+    return "; ".join(who) + "; on " + ", ".join(sorted({row.device.label for row in rows}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -87,6 +88,8 @@ def _read_catalog(found: tuple[tuple[Any, Any], ...]) -> CatalogFile:
     systems = _entries(entries["system"], System, "system", faults)
     efficiencies = _entries(entries["efficiency"], Efficiency, "efficiency", faults)
     fabrics = _entries(entries["fabric_efficiency"], FabricEfficiency, "fabric_efficiency", faults)
+    faults += _twice(efficiencies, ("generation", "accelerator", "kernel", "precision"))
+    faults += _twice(fabrics, ("generation", "system", "fabric"))
     models = _entries(entries["model"], ModelPreset, "model", faults)
     prices = _entries(entries["price"], Price, "price", faults)
     if faults:
@@ -125,6 +128,12 @@ def _entries(tables: list[tuple[str, int, Any]], cls: type[T], kind: str, faults
                 said = [_without_figures(fault, table) for fault in said]
             faults += [f"{file}: {kind} {clip(str(name))}: {fault}" for fault in said]
     return tuple(found)
+
+
+def _twice(entries: tuple[Any, ...], names: tuple[str, ...]) -> list[str]:
+    """Fitted entries of one class in two places, of which only one could be used."""
+    seen = Counter(tuple(getattr(e, n) for n in names) for e in entries)
+    return [f"fitted twice: {' '.join(filter(None, key))}; keep one of them" for key, n in seen.items() if n > 1]
 
 
 OPEN_KEYS = ("id", "aliases", "vendor", "product", "generation", "accelerator", "default_system", "name")

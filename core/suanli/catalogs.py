@@ -265,7 +265,10 @@ class Catalog:
         return tuple(e for e in entries if e.name not in taken)
 
     def _serving(self, kind: str, own: str, generation: str, named: str | None) -> Any:
-        """The model that serves a device or system: named, its own, its generation's, else the fallback."""
+        """The model that serves a device or system: named, its own, its generation's, else the fallback.
+
+        What a model was not fitted to, it asks of the next of these.
+        """
         with self._lock:
             if (kind, own) not in self._models:
                 self._models[kind, own] = self._choose(kind, own, generation, named)
@@ -274,15 +277,18 @@ class Catalog:
     def _choose(self, kind: str, own: str, generation: str, named: str | None) -> Any:
         models = [e.value for e in self.entries(kind)]
         fallback = next((m for m in models if m.fallback), None)
-        if named:
-            chosen = self.get(kind, named)
-        else:
-            field = "accelerators" if kind == "kernel model" else "systems"
-            chosen = next((m for m in models if own in getattr(m, field)), None)
-            chosen = chosen or next((m for m in models if generation and generation in m.generations), fallback)
-        if chosen is None:
+        field = "accelerators" if kind == "kernel model" else "systems"
+        whose = self.get(kind, named) if named else next((m for m in models if own in getattr(m, field)), None)
+        kin = next((m for m in models if generation and generation in m.generations), None)
+        found = fallback
+        for model in (kin, whose):
+            if model is None or model is found:
+                continue
+            bound = model.bind(fallback) if fallback is not None else model
+            found = bound.bind(found) if found is not None and model is not kin else bound
+        if found is None:
             raise SuanliError(f"no {kind} serves {own}")
-        return chosen.bind(fallback) if fallback is not None else chosen
+        return found
 
     def _index(self, kind: str) -> tuple[Mapping[str, Entry], Mapping[str, Entry]]:
         with self._lock:

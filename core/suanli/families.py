@@ -29,6 +29,8 @@ class ModelFamily:
             says so.  A null is not a missing key.
         needed: Fields a configuration of its own has to state; a part of a larger one may leave them out too.
         familiar: Keys by which a configuration of an unknown ``model_type`` is taken for one of this family.
+        gguf_names: What GGUF files call its architecture, where that is not a ``model_type``, or several families'.
+        gguf_needs: Tensors of a layer such a file has to have, where several families share a name.
     """
 
     family: ClassVar[str] = ""
@@ -37,6 +39,8 @@ class ModelFamily:
     defaults: ClassVar[Mapping[str, Any]] = {}
     needed: ClassVar[tuple[str, ...]] = ("hidden", "layers")
     familiar: ClassVar[tuple[str, ...]] = ()
+    gguf_names: ClassVar[tuple[str, ...]] = ()
+    gguf_needs: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def prepare(cls, config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ class Fit:
         median_error: Median relative error on those.
         p90_error: 90th percentile of it.
         bias: Median of predicted over measured, less 1.
+        date: When it was fitted; empty where not stated.
         source: The measurements.
     """
 
@@ -27,6 +28,7 @@ class Fit:
     median_error: float | None = None
     p90_error: float | None = None
     bias: float | None = None
+    date: str = ""
     source: str
 
     @property

@@ -239,16 +239,28 @@ def kernel_of(shape: Shape, accelerator: Accelerator | None = None) -> Kernel:
     Raises:
         SuanliError: For a collective, which is no kernel, or a precision the accelerator cannot compute in.
     """
+    make, dims, about = made_by(shape, accelerator)
+    return make(**dims, **about)
+
+
+def made_by(
+    shape: Shape, accelerator: Accelerator | None = None
+) -> tuple[Callable[..., Kernel], dict[str, float], dict[str, Any]]:
+    """The function that makes the kernel of a shape, its sizes, and what else it is told: formats, and a phase.
+
+    Raises:
+        SuanliError: As :func:`kernel_of`.
+    """
     if shape.kernel == "elementwise":
-        return kernels.elementwise(bytes=float(shape["bytes"]))
+        return kernels.elementwise, {"bytes": float(shape["bytes"])}, {}
     if shape.kernel not in _MAKERS:
         raise SuanliError(f"a {shape.kernel} is no kernel")
     end = next((e for e in SCALINGS[1:] if shape.precision.endswith(e)), "")
     formats = formats_named(accelerator, shape.precision.removesuffix(end)) if accelerator is not None else BF16
     if accelerator is not None and end and formats.precision == formats.compute:
         formats = attrs.evolve(formats, precision=f"{formats.compute}{end}")
-    dims = {k: v if isinstance(v, str) else float(v) for k, v in shape.dims}
-    return _MAKERS[shape.kernel](**dims, formats=formats)
+    dims = {k: float(v) for k, v in shape.dims if not isinstance(v, str)}
+    return _MAKERS[shape.kernel], dims, {"formats": formats} | {k: v for k, v in shape.dims if isinstance(v, str)}
 
 
 def predicted_s(shape: Shape, accelerator: Accelerator, system: System | None = None) -> float:

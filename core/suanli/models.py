@@ -13,10 +13,12 @@ from typing import Any
 import attrs
 from attrs.validators import instance_of
 
+from suanli.checkpoints import Checkpoint
 from suanli.errors import SuanliError, UnknownNameError, show
 from suanli.formulas import formula
 from suanli.numeric import Number
 from suanli.operators import How, Operator
+from suanli.paging import reserved_bytes
 from suanli.profiles import Known, exact_profile
 from suanli.storage import Storage, weight_bytes
 from suanli.tensors import KV_SEQUENCE, Local, Parameter, Tensor
@@ -121,6 +123,7 @@ class Model:
         drafts: Blocks that only predict tokens further ahead (multi-token prediction), left out of every count.
         nearest: Whether its type is unknown, and it is read as the family whose keys it has.
         storage: How its checkpoint stores weights that are narrower than two bytes; None where none are.
+        checkpoint: What the headers of its files say of its weights; None where it was read from a configuration.
         notes: What a reader should know, such as a warning of the reader.
         source: Where its configuration is from.
         known: Of the catalog.
@@ -135,6 +138,7 @@ class Model:
     drafts: tuple[Block, ...] = ()
     nearest: bool = False
     storage: Storage | None = None
+    checkpoint: Checkpoint | None = None
     notes: tuple[str, ...] = ()
     source: str = ""
     known: Known = attrs.field(factory=Known, eq=False, repr=False, validator=instance_of(Known))
@@ -187,7 +191,12 @@ class Model:
 
     @functools.cached_property
     def weight_bytes(self) -> int:
-        """Bytes of the checkpoint's weights: 2 each, less where the configuration says they are quantised."""
+        """Bytes of the checkpoint's weights: as its files' headers say.
+
+        Without files, 2 each, less where the configuration says they are quantised.
+        """
+        if self.checkpoint is not None and self.checkpoint.weight_bytes is not None:
+            return self.checkpoint.weight_bytes
         return weight_bytes(self)
 
     @functools.cached_property
@@ -240,6 +249,20 @@ class Model:
                     else:
                         total += elements * STATE_BYTES[tensor.format] * times
         return total
+
+    def kv_cache_reserved_bytes(self, tokens: int, precision: str = "bf16", block_size: int = 16) -> int:
+        """Bytes an engine that pages its cache reserves for one sequence of `tokens` tokens.
+
+        Whole pages of `block_size` tokens, of one size for every kind of layer: see :mod:`suanli.paging`.
+        Never less than :meth:`kv_cache_bytes`, which is what the model needs.
+
+        Args:
+            tokens: Of the sequence.
+            precision: Format of cached keys and values.
+            block_size: Tokens in a page.
+        """
+        _positive(tokens=_one_more(tokens), block_size=block_size)
+        return reserved_bytes(self, tokens, self.known.format(precision), block_size, STATE_BYTES)
 
     def kv_cache_growth_bytes(self, precision: str = "bf16") -> int:
         """Bytes a token adds to a long cache of one sequence, past every window; compressed entries on average."""

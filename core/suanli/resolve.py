@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 
 import attrs
 
-from suanli import data_files
 from suanli.case import Case, Origin, Problem, product_formats
 from suanli.catalogs import Catalog
-from suanli.errors import InvalidInputError, ModelConfigError, NotThereYetError, ScenarioError, SuanliError, clip, show
-from suanli.families import ModelPreset
+from suanli.errors import InvalidInputError, ScenarioError, SuanliError, clip
+from suanli.finding import find_model
 from suanli.hardware import Accelerator, System
 from suanli.layout import Layout
 from suanli.models import Model
@@ -21,7 +20,7 @@ from suanli.precision import Recipe
 from suanli.prices import USUAL_CURRENCY
 from suanli.secrecy import hides_reserve
 from suanli.specs import Scenario
-from suanli.storage import RECIPES, read_storage
+from suanli.storage import RECIPES
 from suanli.updates import own_state_formats
 
 T = TypeVar("T")
@@ -34,102 +33,6 @@ RESERVE_SHARE = 0.06
 """Of memory, kept free in training by default: runtime, communication buffers, fragmentation."""
 PROMPT, OUTPUT = 1024, 256
 """Tokens of a request by default."""
-
-
-def find_model(catalog: Catalog, asked: Any, cache: dict[str, Model] | None = None) -> Model:
-    """A model by catalog name, by configuration, or by path of a configuration file or its folder.
-
-    Raises:
-        UnknownNameError: With near matches.
-        ModelConfigError: With the path of every offending key.
-    """
-    if isinstance(asked, Model):
-        return asked
-    if isinstance(asked, Mapping):
-        return _built(catalog, asked, str(asked.get("_name_or_path") or asked.get("name") or "model"), "config")
-    if isinstance(asked, Path) or (isinstance(asked, str) and _is_path(asked)):
-        path = Path(asked)
-        if path.suffix.lower() == ".gguf":
-            raise NotThereYetError("reading a GGUF file", "give the model's config.json")
-        try:
-            file = path / "config.json" if path.is_dir() else path
-        except (OSError, ValueError) as exc:
-            raise ModelConfigError([f"cannot read {clip(str(path), 200)}: {exc}"]) from None
-        config = data_files.read_data(file, ModelConfigError)
-        name = file.parent.name if file.name == "config.json" and file.parent.name else file.stem
-        return _built(catalog, config, name, clip(str(file), 200))
-    if not isinstance(asked, str):
-        raise SuanliError(f"a model is a name, a path or a config table; got {show(asked)}")
-    entry = catalog.entry("model", asked)
-    if cache is not None and entry.name in cache:
-        return cache[entry.name]
-    preset: ModelPreset = entry.value
-    config = {**dict.fromkeys(preset.nulls), **preset.config}
-    made = _built(catalog, config, preset.name, preset.name, preset.source)
-    if cache is not None:
-        cache[entry.name] = made
-    return made
-
-
-def _is_path(text: str) -> bool:
-    return "/" in text or "\\" in text or text.lower().endswith((".json", ".gguf"))
-
-
-TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
-"""Where the configuration of a model of several modalities keeps that of its language model."""
-INHERITED = ("tie_word_embeddings", "quantization_config", "compression_config")
-"""Keys a language model takes from the configuration around it."""
-
-
-def _built(catalog: Catalog, config: Mapping[str, Any], name: str, where: str, source: str = "") -> Model:
-    """The model of a configuration, of whatever family answers its ``model_type`` or is nearest to it."""
-    own, part = _text_part(config)
-    kinds = [k for k in (own.get("model_type"), config.get("model_type")) if isinstance(k, str)]
-    family = next((f for f in map(catalog.family_of, kinds) if f is not None), None)
-    notes: list[str] = ["the language model only; encoders of other modalities are left out"] if part else []
-    strange = family is None
-    if family is None:
-        family = catalog.nearest_family(own)
-        if family is None:
-            known = ", ".join(sorted({t for e in catalog.entries("model family") for t in e.value.model_types}))
-            said = f"{show(kinds[0])} is not known" if kinds else "required, a string"
-            raise ModelConfigError([f"model_type: {said}, {_missing(catalog, own)}; known: {known}"], where)
-        kind = show(kinds[0]) if kinds else "none"
-        notes.append(
-            f"model_type {kind} is not known; taken as {family.family!r}, whose keys it has: "
-            "biases, norms and caches may differ"
-        )
-    assumed = family.assumed(own, strange=strange)
-    if assumed:
-        stated = ", ".join(f"{k} {v}" for k, v in assumed.items())
-        notes.append(f"not stated, taken as the configuration class's own default: {stated}")
-    made = family.from_config(own, where, part=part, strange=strange)
-    storage, unread = read_storage(own)
-    if unread:
-        notes.append(unread)
-    return made.model(
-        clip(name), source=source, notes=tuple(notes), known=catalog.known, storage=storage, nearest=strange
-    )
-
-
-def _text_part(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
-    """The configuration of the language model, and whether it is a part of a larger one."""
-    for key in TEXT_PARTS:
-        inner = config.get(key)
-        if isinstance(inner, Mapping):
-            deeper, _ = _text_part(inner)
-            return {k: config[k] for k in INHERITED if k in config} | dict(deeper), True
-    return config, False
-
-
-def _missing(catalog: Catalog, config: Mapping[str, Any]) -> str:
-    """What a configuration lacks to be taken for the family it is nearest to."""
-    wanted = [f.familiar for f in catalog.familiar_families()]
-    if not wanted:
-        return "and no family takes unknown ones"
-    nearest = min(wanted, key=lambda keys: (sum(k not in config for k in keys), -len(keys)))
-    lacking = ", ".join(k for k in nearest if k not in config)
-    return f"and to be read without it the configuration lacks: {lacking}"
 
 
 class _Resolver:
@@ -321,6 +224,8 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
             r.faults.append(f"precision.{field}: has no meaning for serving")
     if training and implementation.memory_fraction is not None:
         r.faults.append("implementation.memory_fraction: has no meaning for training; see assumptions.reserve")
+    if training and implementation.block_size is not None:
+        r.faults.append("implementation.block_size: has no meaning for training")
     optimizer = None
     if training:
         chosen = r.value("optimizer.name", scenario.optimizer.name, "adamw")
@@ -367,6 +272,7 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         memory_fraction=1.0
         if training
         else r.value("implementation.memory_fraction", implementation.memory_fraction, profile.memory_fraction),
+        block_size=r.value("implementation.block_size", implementation.block_size, None, "what the model needs"),
         reserve_bytes=r.value("assumptions.reserve", assumptions.reserve, reserve, why_reserve),
         **r.prices(device),
         pue=r.value("assumptions.pue", assumptions.pue, 1.0, "the machines alone"),
@@ -429,6 +335,9 @@ def _notes(case: Case) -> None:
         if case.model.nearest and note.startswith("model_type"):
             hint = "name the model_type it resembles, or add a family for it"
             case.problems.append(Problem(code="unknown-model-type", severity="warning", message=note, hint=hint))
+        elif note.startswith("MISMATCH"):
+            hint = "the configuration may be another model's, or the files of a part of it"
+            case.problems.append(Problem(code="checkpoint-mismatch", severity="warning", message=note, hint=hint))
         else:
             case.problems.append(Problem(code="model", severity="note", message=note))
     wanted = case.recipe.compute
@@ -490,6 +399,8 @@ def complete(case: Case, layout: Layout) -> dict[str, Any]:
     }
     if not case.training:
         data["implementation"]["memory_fraction"] = case.memory_fraction
+        if case.block_size is not None:
+            data["implementation"]["block_size"] = case.block_size
     data["assumptions"] = {
         "reserve": None if hides_reserve(case) else case.reserve_bytes,
         "price_per_hour": case.price_per_hour,

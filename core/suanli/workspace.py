@@ -15,6 +15,7 @@ from suanli import plugins as plugin_loader
 from suanli.case import Case, Origin
 from suanli.catalogs import Catalog
 from suanli.errors import InvalidInputError, ScenarioError, SuanliError, UnknownNameError, show
+from suanli.finding import find_model
 from suanli.formulas import Derivation, derivation, trace
 from suanli.hardware import Accelerator, System
 from suanli.layout import CATEGORICAL, NUMERIC, Layout
@@ -25,7 +26,7 @@ from suanli.planning import compute, fitting, serving, training
 from suanli.prices import Price
 from suanli.report import Report
 from suanli.reporting import Reporter
-from suanli.resolve import find_model, resolve
+from suanli.resolve import resolve
 from suanli.rulebook import Answer, Rule
 from suanli.specs import Scenario
 from suanli.stages import Stage, Step, order, run_layout

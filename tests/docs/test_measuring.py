@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from suanli.bench.grids import KINDS
+from suanli.calibration import fitting, scaling
+from suanli.calibration.sampling import PASSES
 from suanli.cli.bench import command
+from suanli.cli.calibrate import command as calibrate
 from suanli.measurement_schema import COLUMNS, ELEMENTWISE, KERNELS, SCALINGS, make_shape
 from suanli.measurements import Measurement, row_of
 
@@ -27,8 +30,18 @@ def test_kernels_operations_and_options_are_those_there_are() -> None:
     """Kinds, passes, scalings and options that the page names exist, and each one there is has a place on it."""
     for word in (*KINDS, *KERNELS, *SCALINGS, *ELEMENTWISE):
         assert word in TEXT, word
+    measuring, _, calibrating = TEXT.partition("\n## Calibrating")
     options = {o for p in command.params for o in p.opts}
-    assert set(re.findall(r"(--[a-z]+)", TEXT)) - {"--points", "--svg"} <= options
+    assert set(re.findall(r"(--[a-z]+)", measuring)) - {"--points", "--svg"} <= options
+    options = {o for p in calibrate.params for o in p.opts}
+    assert set(re.findall(r"(--[a-z]+)", calibrating)) <= options
+
+
+def test_the_rows_a_calibration_needs_are_those_it_takes() -> None:
+    """The page's table states the least rows of a fit and of a factor, and the passes that are used."""
+    assert f"| {fitting.MINIMUM_ROWS} or more in each half | fitted" in TEXT
+    assert f"| {scaling.MINIMUM_ROWS} or more | scaled" in TEXT
+    assert f"only {' and '.join(f'`{p}`' for p in PASSES)} are used" in TEXT
 
 
 def test_the_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import suanli
 from suanli import PluginError, Stage, SuanliError, UnknownNameError, Workspace
 from suanli.catalogs import KINDS, LISTED
+from suanli.collectives import Hierarchical
 from suanli.testing import installed_plugins, make_plugin
 
 
@@ -186,3 +187,19 @@ def test_a_faulty_file_is_told_each_time(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(suanli.SuanliError, match="acme-one"):
             catalog.entries("accelerator")
+
+
+def test_a_network_of_its_own_asks_its_generation_for_the_rest(tmp_path: Path) -> None:
+    """A system's own figures of one fabric leave the others to its generation's, not to the fallback's."""
+    fabric = '[[fabric_efficiency]]\nsystem = "dgx-h100"\nfabric = "switch"\nbandwidth_ratio = 0.4\nsource = "x"\n'
+    (tmp_path / "own.toml").write_text(fabric, encoding="utf-8")
+    before, after = Workspace().system("dgx-h100", 16), Workspace(paths=[tmp_path]).system("dgx-h100", 16)
+    asked = {"bytes": 2**30, "ranks": 8, "stride": 1}
+    assert after.collective_s("all_gather", **asked) > 1.5 * before.collective_s("all_gather", **asked)
+    known, own = before.exchanges, after.exchanges
+    assert isinstance(known, Hierarchical)
+    assert isinstance(own, Hierarchical)
+    inside, outside = after.tiers
+    assert own.fabric(inside, False) != known.fabric(inside, False)
+    assert own.fabric(outside, True) == known.fabric(outside, True)
+    assert own.fabric(outside, True).generation == "hopper"

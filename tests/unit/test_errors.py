@@ -83,5 +83,8 @@ def test_near_names_are_few_and_best_first() -> None:
 
 def test_what_is_named_in_the_interface_and_missing_is_said() -> None:
     """What a later version will do is refused as not there yet, with what to do instead."""
-    with pytest.raises(NotThereYetError, match=r"not there yet.*config\.json"):
-        suanli.model("model.gguf")
+    from suanli.profiles import Profile, exact_profile
+
+    rough = Profile(name="rough", kind="training", source="none", activations=False)
+    with pytest.raises(NotThereYetError, match=r"not there yet.*megatron"):
+        exact_profile(rough)

@@ -219,7 +219,8 @@ command = Command(
             help="Accelerators that multiply in FORMAT, with their peak in it; 16-bit peaks by default.",
         ),
     ],
-    help=f"""What is installed of a KIND; with PATTERN, those whose name, alias, vendor, accelerator or family contains it.
+    help=f"""What is installed of a KIND; with PATTERN, those it occurs in: by name, alias, vendor,
+    accelerator or family.
 
     KIND is one of {", ".join(LISTED)}.
 

@@ -248,7 +248,7 @@ def _price(catalog: Catalog, value: Price) -> dict[str, Any]:
 
 
 def _model(catalog: Catalog, entry: Entry) -> dict[str, Any]:
-    from suanli.resolve import find_model
+    from suanli.finding import find_model
 
     try:
         model = find_model(catalog, entry.name)

@@ -22,10 +22,12 @@ COMMANDS: dict[str, str] = {
     "search": "The best layouts for a scenario, ranked.",
     "explain": "How a figure came about, down to its sources.",
     "model": "What a model is made of: parameters, FLOPs, memory.",
+    "verify": "A model's figures beside those of the real classes.",
     "compare": "Accelerators, or reports of scenarios, side by side.",
     "rule": "Rules of thumb: list them, or ask one.",
     "roofline": "What peaks and memory allow, and where kernels lie under it.",
     "bench": "Measure kernels and exchanges on this machine's device.",
+    "calibrate": "Fit an accelerator's models to measurements of it.",
     "list": "What is installed: accelerators, systems, models ...",
     "plugins": "Who provides it, and what failed to load.",
     "new-plugin": "The skeleton of a plugin that adds an accelerator.",
@@ -33,11 +35,6 @@ COMMANDS: dict[str, str] = {
     "completion": "A script that completes commands and names in your shell.",
 }
 """Every command and its line of help; the module of the same name, - written _, has the rest."""
-
-LATER = {
-    "calibrate": "it will fit a device's models to measurements",
-}
-"""Commands the documented interface names and this version does not have, and what each will do."""
 
 EXAMPLES = (
     "suanli train llama-65b --on dgx-a100 -n 2048 --tokens 1.4T",
@@ -68,8 +65,6 @@ class Commands(click.Group):
         name = args[0]
         if name in COMMANDS or name.startswith("-"):
             return super().resolve_command(ctx, args)
-        if name in LATER:
-            raise click.ClickException(f"'suanli {name}' is not there yet in this version of suanli; {LATER[name]}")
         from suanli.errors import clip, near
 
         close = near(name, COMMANDS)

@@ -83,7 +83,8 @@ command = Command(
     ],
     help="""What a model is made of: blocks and operators with parameters, FLOPs and memory.
 
-    MODEL is a name (suanli list models), the path of a config.json, or its folder.
+    MODEL is a name (suanli list models), the path of a config.json or of a GGUF file, or a folder;
+    headers of safetensors files beside a config.json in a folder are held against it.
     Several are compared side by side.
     """,
     examples=(

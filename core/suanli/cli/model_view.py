@@ -12,8 +12,9 @@ from suanli.cli.amounts import amount, share
 from suanli.cli.blocks import Block as Shown
 from suanli.cli.blocks import Table, Text
 from suanli.errors import SuanliError
-from suanli.models import Block, Model
-from suanli.operators import Operator
+from suanli.models import STATE_BYTES, Block, Model, kept_bytes
+from suanli.operators import How, Operator
+from suanli.paging import kept_by
 from suanli.tensors import WORKLOAD_ROLES, Local, Tensor
 
 
@@ -51,20 +52,25 @@ def anatomy(model: Model, asked: Asked) -> dict[str, Any]:
         "flops_per_token": flops.total / (asked.sequence * asked.batch),
         "kv_cache_bytes_per_token": model.kv_cache_growth_bytes(asked.precision),
         "kv_cache_bytes": model.kv_cache_bytes(asked.sequence, asked.precision) * asked.batch,
+        "kv_cache_reserved_bytes": model.kv_cache_reserved_bytes(asked.sequence, asked.precision) * asked.batch,
         "saved_bytes_per_layer": _saved(model, asked),
         "parameters_by_group": dict(count.by_group),
         "flops_by_group": dict(flops.by_group),
-        "blocks": [_block(b, times, asked) for b, times in model.parts],
+        "blocks": [_block(model, b, times, asked) for b, times in model.parts],
+        "checkpoint": attrs.asdict(model.checkpoint) if model.checkpoint else None,
         "notes": list(model.notes),
         "source": model.source,
     }
 
 
-def _block(block: Block, times: int, asked: Asked) -> dict[str, Any]:
+def _block(model: Model, block: Block, times: int, asked: Asked) -> dict[str, Any]:
     at = asked.local()
+    kept = _first_kept(block, at) if block in model.layers else {}
+    form = model.known.format(asked.precision)
     return {
         "name": block.name,
         "times": times,
+        "layers": [i for i, b in enumerate(model.layers) if b is block or b == block],
         "operators": [
             {
                 "operator": op.name,
@@ -74,17 +80,34 @@ def _block(block: Block, times: int, asked: Asked) -> dict[str, Any]:
                 "parameters": sum(p.elements for p in op.parameters if not p.tied),
                 "tied": any(p.tied for p in op.parameters),
                 "flops": float(op.flops(at)),
+                "saved_bytes": kept.get(op.name, 0),
+                "window": op.window,
+                "kv_cache_bytes_per_token": sum(k.token_bytes for k in kept_by((op,), form, STATE_BYTES)),
+                "state_bytes": sum(k.state_bytes for k in kept_by((op,), form, STATE_BYTES)),
             }
             for op in block.operators
         ],
     }
 
 
+def _first_kept(block: Block, at: Local) -> dict[str, int]:
+    """Bytes each operator keeps for the backward pass that none before it does; flash attention, no dropout."""
+    seen: set[str] = set()
+    found: dict[str, int] = {}
+    for op in block.operators:
+        new = {t.name: t for t in op.kept(How()) if t.name not in seen}
+        seen |= set(new)
+        found[op.name] = int(kept_bytes(at, new.values()))
+    return found
+
+
 def _shape(op: Operator) -> str:
     """What an operator reads and writes of each token."""
-    if getattr(op, "heads", None):
-        kv = f" on {op.kv_heads}" if getattr(op, "kv_heads", op.heads) != op.heads else ""  # type: ignore[attr-defined]
-        return f"{op.heads}{kv} heads of {getattr(op, 'head_dim', '?')}"  # type: ignore[attr-defined]
+    heads, width = getattr(op, "heads", None), getattr(op, "head_dim", getattr(op, "value_dim", None))
+    if heads and width:
+        kv = f" on {op.kv_heads}" if getattr(op, "kv_heads", heads) != heads else ""  # type: ignore[attr-defined]
+        state = f", state {op.key_dim}" if hasattr(op, "key_dim") else ""
+        return f"{heads}{kv} heads of {width}{state}" + (f", window {op.window}" if op.window else "")
     read = " + ".join(dict.fromkeys(_width(t) for t in op.reads)) or "token"
     written = " + ".join(_width(t) for t in op.writes)
     return f"{read} → {written}" if written != read else read
@@ -117,6 +140,8 @@ def blocks(model: Model, asked: Asked) -> list[Shown]:
     context = f", made for {model.context} tokens" if model.context else ""
     head = f"{model.name}: {_number(data['parameters'])} parameters{active}, {len(model.layers)} layers{context}"
     found: list[Shown] = [Text(text=head, style="headline"), _facts(data), _operators(data)]
+    if any(op["state_bytes"] for block in data["blocks"] for op in block["operators"]):
+        found.append(Text(text="+ is a state of one size, however many tokens", style="note"))
     found.append(_groups(data))
     found += [Text(text=f"note: {note}", style="note") for note in model.notes]
     if model.source:
@@ -140,6 +165,7 @@ def _facts(data: dict[str, Any]) -> Table:
         ("a token of it", amount("_flops", data["flops_per_token"])),
         (f"cache of a token, {data['precision']}", amount("_bytes", data["kv_cache_bytes_per_token"])),
         (f"cache of {at}", amount("_bytes", data["kv_cache_bytes"])),
+        ("  in pages of 16 tokens", amount("_bytes", data["kv_cache_reserved_bytes"])),
         *saved,
     )
     return Table(columns=("", ""), rows=rows, right=(1,), keep=(0, 1))
@@ -154,20 +180,44 @@ def _operators(data: dict[str, Any]) -> Table:
         flops = sum(op["flops"] for op in block["operators"])
         strong.append(len(rows))
         name = f"{block['name']} × {times}" if times > 1 else block["name"]
-        rows.append((name, "", "", _number(parameters * times), share(flops * times, data["forward_flops"])))
+        part = share(flops * times, data["forward_flops"]) if flops else ""
+        sums = [sum(op[k] for op in block["operators"]) * times for k in ("saved_bytes", "kv_cache_bytes_per_token")]
+        where = _layers(block["layers"]) if len(data["blocks"]) > 3 else ""
+        rows.append((name, where, _number(parameters * times), part, *map(_size, sums)))
         operators = block["operators"]
         for i, op in enumerate(operators):
             branch = "└─" if i == len(operators) - 1 else "├─"
             count = "tied" if op["tied"] else _number(op["parameters"]) if op["parameters"] else ""
             part = share(op["flops"] * times, data["forward_flops"]) if op["flops"] else ""
-            rows.append((f"{branch} {op['operator']}", op["kind"], op["shape"], count, part))
+            caches = _size(op["kv_cache_bytes_per_token"]) or (
+                f"+ {_size(op['state_bytes'])}" if op["state_bytes"] else ""
+            )
+            rows.append((f"{branch} {op['operator']}", op["shape"], count, part, _size(op["saved_bytes"]), caches))
     return Table(
-        title="Blocks and operators (an operator's parameters are of one block)",
-        columns=("", "kind", "width of a token", "parameters", "FLOPs"),
+        title="Blocks and operators (an operator's parameters, kept and cached bytes are of one block)",
+        columns=("", "width of a token", "parameters", "FLOPs", "kept", "cached a token"),
         rows=tuple(rows),
-        right=(3, 4),
+        right=(2, 3, 4, 5),
         strong=tuple(strong),
-        keep=(0, 1, 3, 4),
+        keep=(0, 2, 3, 4, 5),
+    )
+
+
+def _size(size: float) -> str:
+    return amount("_bytes", size) if size else ""
+
+
+def _layers(numbers: list[int], most: int = 2) -> str:
+    """Layers as ranges, such as ``0 to 2, 5``; the first few of many."""
+    runs: list[list[int]] = []
+    for n in numbers:
+        if runs and n == runs[-1][1] + 1:
+            runs[-1][1] = n
+        else:
+            runs.append([n, n])
+    told = [f"{a}" if a == b else f"{a} to {b}" for a, b in runs[:most]]
+    return (
+        f"layer{'s' if len(numbers) > 1 else ''} {', '.join(told)}{' ...' if len(runs) > most else ''}" if told else ""
     )
 
 
@@ -206,6 +256,9 @@ def side_by_side(found: Sequence[dict[str, Any]]) -> list[Shown]:
             f"cache of a token, {found[0]['precision']}",
             [amount("_bytes", d["kv_cache_bytes_per_token"]) for d in found],
         ),
+        (f"cache at {found[0]['sequence']}", [amount("_bytes", d["kv_cache_bytes"]) for d in found]),
+        ("  in pages of 16 tokens", [amount("_bytes", d["kv_cache_reserved_bytes"]) for d in found]),
+        ("weights as stored", [amount("_bytes", d["weight_bytes"]) for d in found]),
         (
             f"kept by a layer, at {found[0]['sequence']}",
             [_span([s for s in d["saved_bytes_per_layer"].values() if s is not None]) for d in found],

@@ -24,7 +24,7 @@ def svg(drawn: Roofline, title: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
         'font-family="Helvetica, Arial, sans-serif" font-size="13">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-        _text(LEFT, TOP - 28, title, size=17, weight="bold"),
+        text_at(LEFT, TOP - 28, title, size=17, weight="bold"),
         *_grid(frame),
         *_roofs(drawn, frame),
         *_points(drawn, frame),
@@ -42,12 +42,14 @@ def _y(frame: Frame, flops_per_s: float) -> float:
     return HEIGHT - BOTTOM - frame.up(flops_per_s) * (HEIGHT - TOP - BOTTOM)
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 13, weight: str = "normal") -> str:
+def text_at(x: float, y: float, text: str, *, anchor: str = "start", size: int = 13, weight: str = "normal") -> str:
+    """Text at a place."""
     style = f'text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" fill="{INK}"'
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(text)}</text>'
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, thick: float = 1.0) -> str:
+def line_to(x1: float, y1: float, x2: float, y2: float, colour: str, thick: float = 1.0) -> str:
+    """A line between two places."""
     ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
     return f'<line {ends} stroke="{colour}" stroke-width="{thick:g}"/>'
 
@@ -58,13 +60,13 @@ def _grid(frame: Frame) -> list[str]:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     for exponent in range(frame.left, frame.right + 1):
         x = _x(frame, 10.0**exponent)
-        made += [_line(x, TOP, x, bottom, FAINT), _text(x, bottom + 20, tick(exponent), anchor="middle")]
+        made += [line_to(x, TOP, x, bottom, FAINT), text_at(x, bottom + 20, tick(exponent), anchor="middle")]
     for exponent in range(frame.low, frame.high + 1):
         y = _y(frame, 10.0**exponent)
-        made.append(_line(LEFT, y, right, y, FAINT))
-        made.append(_text(LEFT - 8, y + 4, units.format(10.0**exponent, "flop/s"), anchor="end"))
-    made += [_line(LEFT, bottom, right, bottom, INK), _line(LEFT, TOP, LEFT, bottom, INK)]
-    made.append(_text((LEFT + right) / 2, bottom + 46, "FLOPs for a byte of memory traffic", anchor="middle"))
+        made.append(line_to(LEFT, y, right, y, FAINT))
+        made.append(text_at(LEFT - 8, y + 4, units.format(10.0**exponent, "flop/s"), anchor="end"))
+    made += [line_to(LEFT, bottom, right, bottom, INK), line_to(LEFT, TOP, LEFT, bottom, INK)]
+    made.append(text_at((LEFT + right) / 2, bottom + 46, "FLOPs for a byte of memory traffic", anchor="middle"))
     return made
 
 
@@ -76,7 +78,7 @@ def _roofs(drawn: Roofline, frame: Frame) -> list[str]:
     start = max(10.0**frame.left, 10.0**frame.low / drawn.bandwidth_bytes_per_s)
     ends = [(start, start * drawn.bandwidth_bytes_per_s), (top.ridge_flops_per_byte, top.peak_flops_per_s)]
     (x1, y1), (x2, y2) = ((_x(frame, a), _y(frame, b)) for a, b in ends)
-    made.append(_line(x1, y1, x2, y2, INK, 2.0))
+    made.append(line_to(x1, y1, x2, y2, INK, 2.0))
     middle = math.sqrt(start * drawn.roofs[0].ridge_flops_per_byte)
     x, y = _x(frame, middle), _y(frame, middle * drawn.bandwidth_bytes_per_s)
     angle = -math.degrees(math.atan2(y1 - y2, x2 - x1))
@@ -89,12 +91,12 @@ def _roofs(drawn: Roofline, frame: Frame) -> list[str]:
     for roof in reversed(drawn.roofs):
         y = _y(frame, roof.peak_flops_per_s)
         x = _x(frame, roof.ridge_flops_per_byte)
-        made.append(_line(x, y, right, y, INK, 2.0))
+        made.append(line_to(x, y, right, y, INK, 2.0))
         ridge = f"ridge at {roof.ridge_flops_per_byte:.3g} FLOPs for a byte"
         made.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{INK}"><title>{ridge}</title></circle>')
         free = max(y + 4, free + 32)  # two lines each, one under the other where roofs are close
-        made.append(_text(right + 10, free, f"{roof.label} {units.format(roof.peak_flops_per_s, 'flop/s')}"))
-        made.append(_text(right + 10, free + 14, ridge, size=10))
+        made.append(text_at(right + 10, free, f"{roof.label} {units.format(roof.peak_flops_per_s, 'flop/s')}"))
+        made.append(text_at(right + 10, free + 14, ridge, size=10))
     return made
 
 
@@ -131,7 +133,7 @@ def _lettered(x: float, y: float, letter: str, placed: list[tuple[float, float]]
     free = [(x + dx, y + dy) for dx, dy in places if not _taken(x + dx, y + dy, placed)]
     at = free[0] if free else (x, y + 20.0)
     placed.append(at)
-    return _text(*at, letter, anchor="middle", size=12, weight="bold")
+    return text_at(*at, letter, anchor="middle", size=12, weight="bold")
 
 
 def _taken(x: float, y: float, placed: list[tuple[float, float]]) -> bool:
@@ -151,5 +153,5 @@ def _legend(drawn: Roofline) -> list[str]:
     for i, (colour, text) in enumerate(lines):
         if colour:
             made.append(f'<rect x="{x}" y="{y + 18 * i - 9:.1f}" width="10" height="10" fill="{colour}"/>')
-        made.append(_text(x + (16 if colour else 0), y + 18 * i, text, size=11))
+        made.append(text_at(x + (16 if colour else 0), y + 18 * i, text, size=11))
     return made

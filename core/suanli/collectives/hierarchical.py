@@ -91,11 +91,10 @@ class Hierarchical(CollectiveModel):
     def fabric(self, tier: Tier, outer: bool) -> FabricEfficiency:
         """The fitted entry of a tier; a tier beyond the node is a ``"nic"``."""
         key = "nic" if outer else tier.topology
-        for model in (self, self.rest):
-            if model is not None and key in model._table:
-                return model._table[key]
-        last = self.rest or self
-        return last._table.get("switch", last.fabrics[0])
+        last = self
+        while key not in last._table and last.rest is not None:
+            last = last.rest
+        return last._table[key] if key in last._table else last._table.get("switch", last.fabrics[0])
 
     def time_s(self, operation: str, *, bytes: Number, ranks: Number, stride: Number, system: System) -> Number:
         """Seconds of one exchange over the tiers its group spans."""

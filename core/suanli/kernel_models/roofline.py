@@ -94,6 +94,11 @@ class Roofline(KernelModel):
         return attrs.evolve(self, rest=fallback) if isinstance(fallback, Roofline) and not self.fallback else self
 
     @functools.cached_property
+    def chain(self) -> tuple[Roofline, ...]:
+        """This model, and those asked after it."""
+        return (self, *(self.rest.chain if self.rest is not None else ()))
+
+    @functools.cached_property
     def _table(self) -> dict[tuple[str, str], Efficiency]:
         return {(e.kernel, e.precision): e for e in self.efficiencies}
 
@@ -120,20 +125,22 @@ class Roofline(KernelModel):
 
     def _nearest(self, kind: str, precision: str) -> Efficiency:
         """Its variant without block or static scales, what nobody measured here, or another precision of its kind."""
-        table = self._table
+        chain = self.chain
+        fitted = [m for m in chain if not m.fallback] or [self]
         plain = precision.removesuffix("_block").removesuffix("_static")
-        if (kind, plain) in table:
-            return table[kind, plain]
-        if self.rest is not None and (kind, precision) in self.rest._table:
-            return self.rest._table[kind, precision]
+        for model in chain:
+            for name in (precision,) if model.fallback and model is not self else (precision, plain):
+                if (kind, name) in model._table:
+                    return model._table[kind, name]
         for choice in ("bf16", "fp16", "fp32"):
-            if (kind, choice) in table:
-                return table[kind, choice]
-        same = [e for e in self.efficiencies if e.kernel == kind]
+            for model in fitted:
+                if (kind, choice) in model._table:
+                    return model._table[kind, choice]
+        same = [e for m in fitted for e in m.efficiencies if e.kernel == kind]
         if same:
             return same[0]
-        if self.rest is not None:
-            return self.rest.efficiency(kind, precision)
+        if chain[-1].fallback and not self.fallback:
+            return chain[-1].efficiency(kind, precision)
         raise SuanliError(f"kernel model {self.name!r} has no figures for {kind!r} kernels")
 
     def time_s(self, kernel: Kernel, accelerator: Accelerator) -> Number:

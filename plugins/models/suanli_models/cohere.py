@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import attrs
 
-from suanli_models.decoder import FULL, SLIDING
+from suanli.building.decoder import FULL, SLIDING
+from suanli.building.fields import size, switch
+from suanli.building.parts import AttentionShape
 from suanli_models.dense import SOURCE, Llama
-from suanli_models.fields import size, switch
-from suanli_models.parts import AttentionShape
 
 
 @attrs.frozen(kw_only=True)
@@ -23,6 +23,7 @@ class Cohere(Llama):
 
     family: ClassVar[str] = "cohere"
     model_types: ClassVar[tuple[str, ...]] = ("cohere",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("command-r",)
     source: ClassVar[str] = SOURCE.format("cohere")
     defaults: ClassVar = {"vocabulary": 256000, "hidden": 8192, "inner": 22528, "layers": 40, "heads": 64, "tied": True}
     norms: ClassVar[str] = "rms-wide"

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import attrs
 
+from suanli.building.fields import count, maybe, size, switch
+from suanli.building.parts import AttentionShape
 from suanli_models.dense import LLAMA, Llama
-from suanli_models.fields import count, maybe, size, switch
-from suanli_models.parts import AttentionShape
 
 
 @attrs.frozen(kw_only=True)

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Block, CompressedAttention, Compressor, Indexer, Linear, Operator, Pointwise, Product, Tensor
+from suanli.building.decoder import SLIDING
+from suanli.building.ends import head
+from suanli.building.fields import size
+from suanli.building.mixtures import ExpertsShape
+from suanli.building.parts import heads_of, latent, linear, norm, pointwise, stream
 from suanli.tensors import HEAD_DIM, HEADS, HIDDEN, INDEX_HEADS, KV_HEADS, LATENT, Dim, tokens
-from suanli_models.decoder import SLIDING
 from suanli_models.dense import SOURCE
-from suanli_models.ends import head
-from suanli_models.fields import size
-from suanli_models.mixtures import ExpertsShape
 from suanli_models.moe import Sparse
-from suanli_models.parts import heads_of, latent, linear, norm, pointwise, stream
 
 SPARSE = "compressed_sparse_attention"
 HEAVY = "heavily_compressed_attention"

@@ -7,9 +7,9 @@ from typing import ClassVar
 import attrs
 
 from suanli import Operator, Tensor
-from suanli_models.decoder import FULL, SLIDING, Decoder
-from suanli_models.fields import maybe, number, numbers, size, switch
-from suanli_models.parts import AttentionShape, feed_forward
+from suanli.building.decoder import FULL, SLIDING, Decoder
+from suanli.building.fields import maybe, number, numbers, size, switch
+from suanli.building.parts import AttentionShape, feed_forward
 
 SOURCE = "huggingface/transformers 5.23, models/{0}/configuration_{0}.py and modeling_{0}.py"
 LLAMA = {"vocabulary": 32000, "hidden": 4096, "inner": 11008, "layers": 32, "heads": 32}
@@ -28,6 +28,7 @@ class Llama(Decoder):
 
     family: ClassVar[str] = "dense"
     model_types: ClassVar[tuple[str, ...]] = ("llama", "aquila", "yi", "Yi", "cwm", "arcee_llama", "xverse")
+    gguf_names: ClassVar[tuple[str, ...]] = ("llama",)
     source: ClassVar[str] = f"Touvron et al. 2023; {SOURCE.format('llama')}"
     defaults: ClassVar = LLAMA
     familiar: ClassVar[tuple[str, ...]] = (

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import attrs
 
-from suanli_models.decoder import FULL, SLIDING
+from suanli.building.decoder import FULL, SLIDING
+from suanli.building.fields import size, switch
+from suanli.building.parts import AttentionShape
 from suanli_models.dense import SOURCE, Llama
-from suanli_models.fields import size, switch
-from suanli_models.parts import AttentionShape
 
 
 @attrs.frozen(kw_only=True)

@@ -8,14 +8,11 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Block, Embedding, Linear, Operator, Pointwise, Product, Tensor
-from suanli.tensors import HIDDEN, LATENT, Dim, tokens
-from suanli_models.decoder import FULL, SLIDING
-from suanli_models.dense import SOURCE
-from suanli_models.ends import head
-from suanli_models.fields import maybe, number, numbers, size, switch
-from suanli_models.gemma import Gemma3
-from suanli_models.mixtures import ExpertsShape, routed_experts
-from suanli_models.parts import (
+from suanli.building.decoder import FULL, SLIDING
+from suanli.building.ends import head
+from suanli.building.fields import maybe, number, numbers, size, switch
+from suanli.building.mixtures import ExpertsShape, routed_experts
+from suanli.building.parts import (
     AttentionShape,
     attention,
     feed_forward,
@@ -26,6 +23,9 @@ from suanli_models.parts import (
     residual,
     stream,
 )
+from suanli.tensors import HIDDEN, LATENT, Dim, tokens
+from suanli_models.dense import SOURCE
+from suanli_models.gemma import Gemma3
 
 
 @attrs.frozen(kw_only=True)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Block, Operator, Tensor
-from suanli_models.decoder import FULL, SLIDING, Decoder
+from suanli.building.decoder import FULL, SLIDING, Decoder
+from suanli.building.ends import embedding, head
+from suanli.building.fields import maybe, size, switch
+from suanli.building.parts import AttentionShape, feed_forward, norm
 from suanli_models.dense import SOURCE
-from suanli_models.ends import embedding, head
-from suanli_models.fields import maybe, size, switch
-from suanli_models.parts import AttentionShape, feed_forward, norm
 
 
 @attrs.frozen(kw_only=True)
@@ -91,6 +91,7 @@ class GptBigCode(Gpt2):
     activates: ClassVar[str] = "gelu_pytorch_tanh"
     family: ClassVar[str] = "gpt_bigcode"
     model_types: ClassVar[tuple[str, ...]] = ("gpt_bigcode",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("starcoder",)
     source: ClassVar[str] = f"Li et al. 2023; {SOURCE.format('gpt_bigcode')}"
     familiar: ClassVar[tuple[str, ...]] = ()
     multi_query: bool = switch(True, "multi_query")

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Block, Operator, Tensor
-from suanli_models.decoder import SLIDING, Decoder
+from suanli.building.decoder import SLIDING, Decoder
+from suanli.building.ends import embedding
+from suanli.building.fields import maybe, number, size, switch
+from suanli.building.parts import AttentionShape, feed_forward
 from suanli_models.dense import SOURCE
-from suanli_models.ends import embedding
-from suanli_models.fields import maybe, number, size, switch
 from suanli_models.gpt import Gpt
-from suanli_models.parts import AttentionShape, feed_forward
 
 
 @attrs.frozen(kw_only=True)
@@ -145,6 +145,7 @@ class Phi(Gpt):
     activates: ClassVar[str] = "gelu_new"
     family: ClassVar[str] = "phi"
     model_types: ClassVar[tuple[str, ...]] = ("phi", "phi-msft", "mixformer-sequential")
+    gguf_names: ClassVar[tuple[str, ...]] = ("phi2",)
     source: ClassVar[str] = SOURCE.format("phi")
     defaults: ClassVar = {"vocabulary": 51200, "hidden": 2048, "layers": 24, "heads": 32}
     wiring: ClassVar[str] = "parallel"

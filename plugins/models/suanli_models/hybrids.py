@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Operator, Tensor
-from suanli_models.decoder import FULL
+from suanli.building.decoder import FULL
+from suanli.building.fields import maybe, number, numbers, size, switch
+from suanli.building.mixtures import ExpertsShape, routed_experts
+from suanli.building.parts import attention, feed_forward
 from suanli_models.dense import LLAMA, SOURCE
-from suanli_models.fields import maybe, number, numbers, size, switch
-from suanli_models.mixtures import ExpertsShape, routed_experts
 from suanli_models.moe import GraniteMoe, Sparse
-from suanli_models.parts import attention, feed_forward
 from suanli_models.recurrent import StateSpace, mamba, mamba2
 from suanli_models.state_space import LINEAR, renamed
 
@@ -92,6 +92,7 @@ class GraniteHybrid(Bamba):
 
     family: ClassVar[str] = "granitemoehybrid"
     model_types: ClassVar[tuple[str, ...]] = ("granitemoehybrid",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("granitehybrid",)
     source: ClassVar[str] = SOURCE.format("granitemoehybrid")
     defaults: ClassVar = LLAMA | {
         "experts": 8,

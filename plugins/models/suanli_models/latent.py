@@ -8,12 +8,12 @@ from typing import ClassVar
 import attrs
 
 from suanli import Indexer, LatentAttention, Operator, Tensor
+from suanli.building.fields import maybe, size, switch
+from suanli.building.mixtures import ExpertsShape
+from suanli.building.parts import heads_of, latent, linear, norm
 from suanli.tensors import INDEX_HEADS, Dim, tokens
 from suanli_models.dense import SOURCE, Llama
-from suanli_models.fields import maybe, size, switch
-from suanli_models.mixtures import ExpertsShape
 from suanli_models.moe import Sparse
-from suanli_models.parts import heads_of, latent, linear, norm
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +120,7 @@ class DeepseekV2(Sparse):
     wide_router: ClassVar[bool] = True
     family: ClassVar[str] = "deepseek_v2"
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v2", "deepseek_vl_v2")
+    gguf_names: ClassVar[tuple[str, ...]] = ("deepseek2",)
     source: ClassVar[str] = f"DeepSeek-V2 report 2024; {SOURCE.format('deepseek_v2')}"
     defaults: ClassVar = (
         {"vocabulary": 102400, "hidden": 4096, "inner": 11008, "layers": 32, "heads": 32, "expert_inner": 1407}
@@ -165,6 +166,8 @@ class DeepseekV3(DeepseekV2):
 
     family: ClassVar[str] = "deepseek_v3"
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v3", "kimi_k2", "kimi_vl", "kimi_k25", "deepseek_r1", "axk1")
+    gguf_names: ClassVar[tuple[str, ...]] = ("deepseek2",)
+    gguf_needs: ClassVar[tuple[str, ...]] = ("exp_probs_b",)
     source: ClassVar[str] = f"DeepSeek-V3 report 2024; {SOURCE.format('deepseek_v3')}"
     defaults: ClassVar = (
         {"vocabulary": 129280, "hidden": 7168, "inner": 18432, "layers": 61, "heads": 128, "expert_inner": 2048}

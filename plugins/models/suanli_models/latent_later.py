@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Operator, Tensor
+from suanli.building.fields import maybe, number, size
 from suanli_models.dense import SOURCE, Llama
-from suanli_models.fields import maybe, number, size
 from suanli_models.latent import DeepseekV3, DeepseekV32, LatentShape, latent_attention
 
 

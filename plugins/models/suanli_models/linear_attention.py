@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Operator, Tensor
-from suanli_models.decoder import FULL
+from suanli.building.decoder import FULL
+from suanli.building.fields import number, size
+from suanli.building.parts import AttentionShape
 from suanli_models.dense import LLAMA, SOURCE, Llama
-from suanli_models.fields import number, size
 from suanli_models.moe import Mixtral, Qwen3Moe
-from suanli_models.parts import AttentionShape
 from suanli_models.recurrent import DeltaShape, delta_rule, lightning
 from suanli_models.state_space import LINEAR
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import attrs
 
-from suanli_models.decoder import FULL, SLIDING
+from suanli.building.decoder import FULL, SLIDING
+from suanli.building.fields import some, switch
 from suanli_models.dense import LLAMA, SOURCE, Llama
-from suanli_models.fields import some, switch
 
 
 @attrs.frozen(kw_only=True)
@@ -106,6 +106,7 @@ class Hunyuan(Llama):
 
     family: ClassVar[str] = "hunyuan_v1_dense"
     model_types: ClassVar[tuple[str, ...]] = ("hunyuan_v1_dense", "hunyuan")
+    gguf_names: ClassVar[tuple[str, ...]] = ("hunyuan-dense",)
     source: ClassVar[str] = SOURCE.format("hunyuan_v1_dense")
     defaults: ClassVar = LLAMA | {"vocabulary": 290943}
     head_norm: ClassVar[str] = "head"

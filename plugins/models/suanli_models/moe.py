@@ -8,11 +8,11 @@ from typing import ClassVar
 import attrs
 
 from suanli import Operator, Tensor
-from suanli_models.decoder import FULL, SLIDING
+from suanli.building.decoder import FULL, SLIDING
+from suanli.building.fields import kinds, maybe, number, numbers, size, some, switch
+from suanli.building.mixtures import ExpertsShape, routed_experts
+from suanli.building.parts import AttentionShape
 from suanli_models.dense import LLAMA, SOURCE, Llama
-from suanli_models.fields import kinds, maybe, number, numbers, size, some, switch
-from suanli_models.mixtures import ExpertsShape, routed_experts
-from suanli_models.parts import AttentionShape
 
 
 @attrs.frozen(kw_only=True)
@@ -79,6 +79,8 @@ class Mixtral(Sparse):
 
     family: ClassVar[str] = "mixtral"
     model_types: ClassVar[tuple[str, ...]] = ("mixtral",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("llama",)
+    gguf_needs: ClassVar[tuple[str, ...]] = ("ffn_gate_inp",)
     source: ClassVar[str] = f"Jiang et al. 2024; {SOURCE.format('mixtral')}"
     defaults: ClassVar = LLAMA | {"inner": 14336, "kv_heads": 8, "experts": 8, "top_k": 2}
     familiar: ClassVar[tuple[str, ...]] = (*Llama.familiar, "num_local_experts", "num_experts_per_tok")
@@ -239,6 +241,7 @@ class GptOss(Sparse):
 
     family: ClassVar[str] = "gpt_oss"
     model_types: ClassVar[tuple[str, ...]] = ("gpt_oss",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("gpt-oss",)
     source: ClassVar[str] = f"OpenAI 2025, gpt-oss model card; {SOURCE.format('gpt_oss')}"
     defaults: ClassVar = {
         "vocabulary": 201088,

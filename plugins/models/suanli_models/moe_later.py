@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Operator, Tensor
-from suanli_models.decoder import FULL, SLIDING, Decoder
+from suanli.building.decoder import FULL, SLIDING, Decoder
+from suanli.building.fields import maybe, number, numbers, size, some, switch
+from suanli.building.mixtures import ExpertsShape, routed_experts
+from suanli.building.parts import AttentionShape, feed_forward
 from suanli_models.dense import LLAMA, SOURCE, Llama
-from suanli_models.fields import maybe, number, numbers, size, some, switch
-from suanli_models.mixtures import ExpertsShape, routed_experts
 from suanli_models.moe import Sparse
-from suanli_models.parts import AttentionShape, feed_forward
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +118,7 @@ class BailingMoe(Sparse):
 
     family: ClassVar[str] = "bailing_moe"
     model_types: ClassVar[tuple[str, ...]] = ("bailing_moe", "bailing_moe_v2")
+    gguf_names: ClassVar[tuple[str, ...]] = ("bailingmoe", "bailingmoe2")
     source: ClassVar[str] = (
         "inclusionAI/Ling-lite configuration_bailing_moe.py, Ling-mini-2.0 modeling_bailing_moe_v2.py"
     )
@@ -182,6 +183,7 @@ class HunyuanMoe(Sparse):
 
     family: ClassVar[str] = "hunyuan_v1_moe"
     model_types: ClassVar[tuple[str, ...]] = ("hunyuan_v1_moe",)
+    gguf_names: ClassVar[tuple[str, ...]] = ("hunyuan-moe",)
     source: ClassVar[str] = SOURCE.format("hunyuan_v1_moe")
     defaults: ClassVar = LLAMA | {"vocabulary": 290943, "experts": 1, "top_k": 1}
     head_norm: ClassVar[str] = "head"

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import CausalConv, Operator, Pointwise, Tensor
+from suanli.building.decoder import FULL, SLIDING
+from suanli.building.fields import maybe, size, some, switch
+from suanli.building.parts import feed_forward, linear, pointwise, stream
 from suanli.tensors import HEADS, Dim, tokens
-from suanli_models.decoder import FULL, SLIDING
 from suanli_models.dense import LLAMA, SOURCE, Llama, Mistral
-from suanli_models.fields import maybe, size, some, switch
 from suanli_models.moe import Sparse
-from suanli_models.parts import feed_forward, linear, pointwise, stream
 from suanli_models.recurrent import GROUP, StateSpace, mamba2
 from suanli_models.state_space import renamed
 

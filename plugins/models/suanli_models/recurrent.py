@@ -5,8 +5,8 @@ from __future__ import annotations
 import attrs
 
 from suanli import CausalConv, DeltaScan, Operator, Pointwise, Scan, SelectiveScan, Tensor
+from suanli.building.parts import heads_of, latent, linear, norm, pointwise
 from suanli.tensors import HEAD_DIM, HEADS, KV_HEADS, STATE, Dim, tokens
-from suanli_models.parts import heads_of, latent, linear, norm, pointwise
 
 GROUP = "ssm_linear_attention"
 """What parameters and FLOPs of these layers are counted under."""

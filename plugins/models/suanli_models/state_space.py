@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import attrs
 
 from suanli import Block, Operator, Tensor
-from suanli_models.decoder import FULL, Decoder
+from suanli.building.decoder import FULL, Decoder
+from suanli.building.fields import kinds, maybe, number, size, switch
+from suanli.building.mixtures import ExpertsShape, routed_experts
+from suanli.building.parts import AttentionShape, attention, feed_forward, residual, stream
 from suanli_models.dense import SOURCE
-from suanli_models.fields import kinds, maybe, number, size, switch
-from suanli_models.mixtures import ExpertsShape, routed_experts
-from suanli_models.parts import AttentionShape, attention, feed_forward, residual, stream
 from suanli_models.recurrent import StateSpace, mamba, mamba2
 
 LINEAR = "linear_attention"

@@ -19,6 +19,17 @@ def request_cache_bytes(*, per_layer_bytes: Number, layers: Number) -> Number:
     return per_layer_bytes * layers
 
 
+@formula(unit="bytes", source="Kwon et al. 2023, PagedAttention, sec. 4.1; pages as in suanli.paging")
+def paged_cache_bytes(*, needed_bytes: Number, pages_per_need: Number) -> Number:
+    """Bytes of the pages one request's cache takes on a rank.
+
+    Args:
+        needed_bytes: What the model needs.
+        pages_per_need: Bytes of pages for each byte needed, of a whole sequence of so many tokens.
+    """
+    return needed_bytes * pages_per_need
+
+
 @formula(unit="requests", source="definition")
 def cached_requests(*, free_bytes: Number, request_bytes: Number) -> Number:
     """Requests whose cache fits in what weights leave free."""
@@ -64,7 +75,12 @@ def cache_bytes_of(case: Case, layout: Any, tokens: float) -> Number:
                 each = each + (size / layout.context if KV_SEQUENCE in tensor.roles else size)
         terms[f"{block.name}.{len(terms)}"] = request_cache_bytes(per_layer_bytes=each, layers=layers)
     whole: Number = total("request_cache_bytes", "bytes", terms)
-    return whole
+    if case.block_size is None:
+        return whole
+    model, form, length = case.model, case.recipe.kv_cache, int(tokens)
+    needed = model.kv_cache_bytes(length, form)
+    reserved = model.kv_cache_reserved_bytes(length, form, case.block_size)
+    return paged_cache_bytes(needed_bytes=whole, pages_per_need=reserved / needed if needed else 1.0)
 
 
 def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,15 +56,6 @@ def test_without_a_command_it_shows_its_help(run):
     assert (result.exit_code, result.stdout.startswith("Usage:")) == (0, True)
 
 
-@pytest.mark.parametrize("name", main.LATER)
-def test_commands_not_there_yet_are_refused_clearly(run, name):
-    """What the interface names and this version lacks is said so, with status 2."""
-    result = run(name, "something", "--on", "a10")
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert f"error: 'suanli {name}' is not there yet in this version of suanli" in result.stderr
-
-
 def test_an_unknown_command_is_told_with_the_nearest(run):
     """A misspelt command meets the one that was meant."""
     result = run("trian")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import attrs
 
-from suanli import Block, Dim, Embedding, Loss, Operator, Tensor
-from suanli.tensors import VOCABULARY, tokens
-from suanli_models.parts import latent, linear, norm, stream
+from suanli.building.parts import latent, linear, norm, stream
+from suanli.models import Block
+from suanli.operators import Embedding, Loss, Operator
+from suanli.tensors import VOCABULARY, Dim, Tensor, tokens
 
 
 def embedding(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ class Fit:
     """One fitted class: `key` names it, `params` are in the order of `names`, `fixed` is not fitted.
 
     `band` is that of the errors, or wider where those rows do not speak for the class.
+    `of` says what the first word of `key` is: a generation, or one accelerator.
     """
 
     key: tuple[str, ...]
@@ -67,17 +68,31 @@ class Fit:
     errors: Errors | None
     band: tuple[float, float]
     source: str
-    vendor: str
+    vendor: str = ""
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    of: str = "generation"
+    date: str = ""
+
+
+class Shaped(Protocol):
+    """A row with its sizes in words."""
+
+    @property
+    def shape(self) -> str:
+        """The sizes."""
+
+
+S = TypeVar("S", bound=Shaped)
+
+
+def halved(rows: Sequence[S]) -> tuple[list[S], list[S]]:
+    """The rows in two halves, all of one shape in the same."""
+    sides: tuple[list[S], list[S]] = ([], [])
+    for row in rows:
+        sides[held_out(row.shape)].append(row)
+    return sides
 
 
 def held_out(shape: str) -> bool:
     """Which half a shape is in."""
     return hashlib.sha256(shape.encode()).digest()[0] % 2 == 1
-
-
-def sources(rows: Iterable[Any]) -> str:
-    """Who measured the rows, then on which parts."""
-    rows = list(rows)
-    who = sorted({row.source for row in rows})
-    return "; ".join(who) + "; on " + ", ".join(sorted({row.device.label for row in rows}))

@@ -7,11 +7,13 @@ from typing import ClassVar
 
 import attrs
 
-from suanli import Block, Linear, ModelFamily, Operator, Tensor
-from suanli.tensors import HIDDEN, Dim
-from suanli_models.ends import embedding, head
-from suanli_models.fields import count, kinds, maybe, size, some, switch
-from suanli_models.parts import AttentionShape, attention, feed_forward, norm, residual, stream
+from suanli.building.ends import embedding, head
+from suanli.building.fields import count, kinds, maybe, size, some, switch
+from suanli.building.parts import AttentionShape, attention, feed_forward, norm, residual, stream
+from suanli.families import ModelFamily
+from suanli.models import Block
+from suanli.operators import Linear, Operator
+from suanli.tensors import HIDDEN, Dim, Tensor
 
 SLIDING = "sliding_attention"
 FULL = "full_attention"
@@ -36,7 +38,7 @@ class Decoder(ModelFamily):
         layer_kinds: The kind of each layer, where the configuration lists them.
         activation: Of the feed-forward; the family's own where not given.
         ahead: Multi-token prediction modules.
-        norms: The kind of the stream's norms; see :func:`suanli_models.parts.norm`.
+        norms: The kind of the stream's norms; see :func:`suanli.building.parts.norm`.
         activates: The activation of the feed-forward where the configuration names none.
         head_norm: Norms of queries and keys; see :class:`AttentionShape`.
         gated: Whether the activation of the feed-forward has a gate.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from suanli import Dim, Experts, Operator, Pointwise, Tensor
-from suanli.tensors import CHOICES, HIDDEN, TOP_K, tokens
-from suanli_models.parts import feed_forward, latent, linear, pointwise, remembered
+from suanli.building.parts import feed_forward, latent, linear, pointwise, remembered
+from suanli.operators import Experts, Operator, Pointwise
+from suanli.tensors import CHOICES, HIDDEN, TOP_K, Dim, Tensor, tokens
 
 
 @attrs.frozen(kw_only=True)

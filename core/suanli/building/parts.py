@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import attrs
 
-from suanli import Attention, Dim, Linear, Operator, Pointwise, Tensor
-from suanli.tensors import FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LATENT, tokens
+from suanli.operators import Attention, Linear, Operator, Pointwise
+from suanli.tensors import FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LATENT, Dim, Tensor, tokens
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
