@@ -165,7 +165,7 @@ def test_top_shortens_the_table_only(run):
         (("--compute", "soon", "--on", "h10", "--precision", "bf17"), "3 errors"),
         (("train",), "MODEL: required"),
         (("train", "llama-65c", "--on", "h10", "--tokens", "x", "--days", "soon", "--budget", "-3"), "5 errors"),
-        (("train", "llama-65b", "--tokens", "1T", "--days", "3", "--on", "910b", "--budget", "1M", "-n", "5"), "'-n'"),
+        (("train", "llama-65b", "--tokens", "1T", "--days", "3", "--on", "910b", "--budget", "1M", "-n", "5"), "-n"),
         (("train", "llama-65b", "--tokens", "1T", "--budget", "1M", "--on", "910b"), "--budget: no price is known"),
         (
             ("train", "llama-65b", "--tokens", "1T", "--days", "3", "--set", "system.accelerators=8"),
