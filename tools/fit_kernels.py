@@ -19,7 +19,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from exchange_fit import Fabrics
 from exchange_report import sections as fabric_sections
@@ -28,11 +27,12 @@ from fit_report import HEAD, kernel_table, others_table, parameter_tables
 from kernel_fallback import LeftOut, kernel_fallbacks
 from kernel_fit import fit_kernels
 from kernel_rows import DEVICES, Kernels, Row
-from suanli.calibration.classes import physics
+from suanli.calibration.classes import Physics, physics
 from suanli.calibration.fitting import Group, entry
 from suanli.calibration.records import Errors, Fit
 from suanli.calibration.writing import toml
 from suanli.hardware import Accelerator
+from suanli.kernel_models.gemm import SCALED_BEFORE
 from suanli.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,12 +94,15 @@ def _by_generation(left_out: LeftOut, rows: Sequence[Row], parts: dict[str, Acce
 
 def _judged_only(fits: Sequence[Fit], rows: Sequence[Row], parts: dict[str, Accelerator]) -> Judged:
     """Rows that no fit saw, predicted by the fit of their class."""
-    known: dict[tuple[str, ...], Any] = {f.key: entry(f.key, physics(*f.key), f.params) for f in fits}
+    known = {f.key: entry(f.key, Physics(physics(*f.key).free, f.fixed), f.params) for f in fits}
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        if not row.fitted and row.key in known:
+        key: tuple[str, ...] = row.key
+        if key not in known:
+            key = (*key[:2], row.precision.removesuffix(SCALED_BEFORE))
+        if not row.fitted and key in known:
             cache = f", {row.formats.cache * 8:g}-bit cache" if row.formats and row.kernel.startswith("att") else ""
-            groups[*row.key, row.device.label, row.source + cache].append(row)
+            groups[*key, row.device.label, row.source + cache].append(row)
     for key, members in sorted(groups.items()):
         group = Group(members, parts)
         yield key, Errors(group.seconds / group.predict(known[key[:3]]), group.seconds)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from kernel_rows import Row, sources
-from suanli.calibration.classes import physics
+from suanli.calibration.classes import measured_on, physics
 from suanli.calibration.fitting import MINIMUM_ROWS, Group, best_fit, crossed
 from suanli.calibration.records import Fit, halved
 from suanli.hardware import Accelerator
@@ -46,6 +47,7 @@ def _fit_class(
 ) -> Fit:
     key, members, halves, parts = job
     about = physics(*key)
+    about = replace(about, fixed={**about.fixed, **measured_on(parts[members[0].part])})
     errors = crossed(key, about, [Group(half, parts) for half in halves])
     params = best_fit(key, about, [Group(members, parts)])
     return Fit(

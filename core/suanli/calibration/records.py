@@ -16,10 +16,11 @@ Params = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors on rows a fit has not seen; `ratios` is measured / predicted."""
+    """Errors on rows a fit has not seen; `ratios` is measured / predicted, `folds` says which were judged together."""
 
     ratios: Array
     measured: Array
+    folds: NDArray[np.intp] | None = None
 
     @property
     def relative(self) -> Array:
@@ -31,6 +32,18 @@ class Errors:
         """The 10th and 90th percentile of measured over predicted."""
         low, high = np.quantile(self.ratios, [0.1, 0.9])
         return float(low), float(high)
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the rows inside the band of the other folds' rows; None where there is one fold."""
+        if self.folds is None or len(np.unique(self.folds)) < 2:
+            return None
+        inside = 0
+        for fold in np.unique(self.folds):
+            own = self.folds == fold
+            low, high = np.quantile(self.ratios[~own], [0.1, 0.9])
+            inside += int(np.count_nonzero((self.ratios[own] >= low) & (self.ratios[own] <= high)))
+        return inside / len(self.ratios)
 
     @property
     def median(self) -> float:

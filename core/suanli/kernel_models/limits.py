@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 INFINITE = float("inf")
 ROOFLINE = "Williams, Waterman & Patterson 2009, Roofline, CACM 52(4)"
+WEIGHTS_SHARE = 1.0 / 6.0
+"""Of what the last cache holds, for the weights of one product: others' come between, activations come at once.
+
+Benchmarks of products take turns between several sets of weights; those of fp16 on an L40S are found again up to a
+sixth of where activations are.
+"""
 TYPICAL_CORES = 132.0
 """Cores of an accelerator that does not state them: an H100's."""
 LEAST_SHARES = 2.0
@@ -31,6 +37,7 @@ class Limits(NamedTuple):
         cores: Streaming multiprocessors, or AI cores.
         cache_bytes: The last cache before memory.
         compute_ratio: Share of the peak sustained in this kernel, power allowing.
+        headroom: What a core was built to multiply over what the peak lets it, at least 1.
     """
 
     peak_flops_per_s: float
@@ -38,6 +45,7 @@ class Limits(NamedTuple):
     cores: float
     cache_bytes: float
     compute_ratio: float
+    headroom: float = 1.0
 
     @property
     def core_share_bytes_per_s(self) -> float:
@@ -47,15 +55,19 @@ class Limits(NamedTuple):
     def core_loads_bytes_per_s(self, bytes_per_flop: float) -> float:
         """What one core can load in a product, from the last cache.
 
-        It is built to feed the core's arithmetic, and with a fast memory at least twice the core's share of that.
+        It is built to feed the core's arithmetic, held back or not, and with a fast memory at least twice the core's
+        share of that.
         """
         if bytes_per_flop <= 0.0:
             return INFINITE
-        return max(bytes_per_flop * self.peak_flops_per_s / self.cores, LEAST_SHARES * self.core_share_bytes_per_s)
+        built_for = self.headroom * self.peak_flops_per_s / self.cores
+        return max(bytes_per_flop * built_for, LEAST_SHARES * self.core_share_bytes_per_s)
 
 
-def limits_of(accelerator: Accelerator, kernel: Kernel, fitted: Efficiency, cap: float) -> Limits:
-    """The limits of `accelerator` for `kernel`, with no more than `cap` of its peak sustained."""
+def limits_of(
+    accelerator: Accelerator, kernel: Kernel, fitted: Efficiency, cap: float, headroom: float = 1.0
+) -> Limits:
+    """The limits of `accelerator` for `kernel`, with no more than `cap` of its peak sustained; `fitted` is its own."""
     compute = accelerator.vector_precision if kernel.kind == "elementwise" else kernel.compute
     if fitted.multiplies and accelerator.rates.get(fitted.multiplies, 0.0) > 0.0:
         compute = fitted.multiplies
@@ -65,6 +77,7 @@ def limits_of(accelerator: Accelerator, kernel: Kernel, fitted: Efficiency, cap:
         float(accelerator.cores or TYPICAL_CORES),
         float(accelerator.l2_cache_bytes or 0),
         min(fitted.fact("compute_ratio"), cap),
+        headroom,
     )
 
 
@@ -103,15 +116,19 @@ def sustained_s(*, flops: Number, peak_flops_per_s: float, compute_ratio: float)
     return flops / (peak_flops_per_s * compute_ratio)
 
 
-@formula(unit="s", source="definition; short transfers ramp, caches help: fitted")
+@formula(unit="s", source="definition; what the last cache holds moves at another speed: fitted")
 def traffic_s(
     *, bytes: Number, bandwidth_bytes_per_s: float, bandwidth_ratio: float, warm_bytes: float, warm_speed: float
 ) -> Number:
-    """Seconds of a kernel's traffic: its first bytes at their own speed, the rest at the sustained bandwidth."""
+    """Seconds of traffic that comes again and again: what `warm_bytes` hold, at `warm_speed` times the bandwidth.
+
+    Of more than they hold, less and less is found there; of twice as much, nothing.
+    """
     rate = bandwidth_bytes_per_s * bandwidth_ratio
     if warm_bytes <= 0.0:
         return bytes / rate
-    return (minimum(bytes, warm_bytes) / warm_speed + maximum(bytes - warm_bytes, 0.0)) / rate
+    found = minimum(maximum(2.0 - bytes / warm_bytes, 0.0), 1.0)
+    return bytes * (1.0 - found * (1.0 - 1.0 / warm_speed)) / rate
 
 
 @formula(unit="s", source=ROOFLINE)
@@ -139,15 +156,24 @@ def kernel_s(
     return maximum(launch_s + longer + exposed_ratio * shorter + beside_s, roofline_s)
 
 
-def settled_s(kernel: Kernel, fitted: Efficiency, limits: Limits, compute_s: Number, beside_s: Number = 0.0) -> Number:
-    """Seconds of `kernel`, given what its cores take and what comes beside."""
-    moved = traffic_s(
-        bytes=kernel.bytes,
-        bandwidth_bytes_per_s=limits.bandwidth_bytes_per_s,
-        bandwidth_ratio=fitted.fact("bandwidth_ratio"),
-        warm_bytes=fitted.warm_ratio * limits.cache_bytes,
-        warm_speed=fitted.warm_speed,
-    )
+def settled_s(
+    kernel: Kernel,
+    fitted: Efficiency,
+    limits: Limits,
+    compute_s: Number,
+    beside_s: Number = 0.0,
+    weights_bytes: Number | None = None,
+) -> Number:
+    """Seconds of `kernel`, given what its cores take, what comes beside, and how much of its traffic is weights."""
+    about = {
+        "bandwidth_bytes_per_s": limits.bandwidth_bytes_per_s,
+        "bandwidth_ratio": fitted.fact("bandwidth_ratio"),
+        "warm_speed": fitted.warm_speed,
+    }
+    warm_bytes = fitted.warm_ratio * limits.cache_bytes
+    moved = traffic_s(bytes=kernel.bytes if weights_bytes is None else kernel.bytes - weights_bytes, warm_bytes=warm_bytes, **about)
+    if weights_bytes is not None:
+        moved = moved + traffic_s(bytes=weights_bytes, warm_bytes=warm_bytes * WEIGHTS_SHARE, **about)
     bound = roofline_s(
         flops=kernel.flops,
         bytes=kernel.bytes,

@@ -12,9 +12,10 @@ from suanli.errors import SuanliError
 from suanli.formulas import fact, scaled, tracing
 from suanli.kernel_models.attention import decode_s, prefill_s
 from suanli.kernel_models.base import KernelModel
+from suanli.kernel_models.carrying import carried
 from suanli.kernel_models.efficiency import Efficiency
 from suanli.kernel_models.experts import experts_s
-from suanli.kernel_models.gemm import gemm_s
+from suanli.kernel_models.gemm import SCALED_BEFORE, gemm_s
 from suanli.kernel_models.limits import Limits, limits_of, settled_s, sustained_s
 from suanli.kernels import Kernel
 from suanli.numeric import Number, is_scalar
@@ -127,9 +128,10 @@ class Roofline(KernelModel):
         """Its variant without block or static scales, what nobody measured here, or another precision of its kind."""
         chain = self.chain
         fitted = [m for m in chain if not m.fallback] or [self]
-        plain = precision.removesuffix("_block").removesuffix("_static")
+        scaled = precision.removesuffix(SCALED_BEFORE)
+        plain = scaled.removesuffix("_block")
         for model in chain:
-            for name in (precision,) if model.fallback and model is not self else (precision, plain):
+            for name in (precision, scaled) if model.fallback and model is not self else (precision, scaled, plain):
                 if (kind, name) in model._table:
                     return model._table[kind, name]
         for choice in ("bf16", "fp16", "fp32"):
@@ -145,8 +147,8 @@ class Roofline(KernelModel):
 
     def time_s(self, kernel: Kernel, accelerator: Accelerator) -> Number:
         """Seconds of all the launches of `kernel`."""
-        fitted = self.efficiency(kernel.kind, kernel.precision)
-        limits = limits_of(accelerator, kernel, fitted, self.cap)
+        fitted, headroom = carried(self.efficiency(kernel.kind, kernel.precision), accelerator)
+        limits = limits_of(accelerator, kernel, fitted, self.cap, headroom)
         if tracing() and self.cap < fitted.compute_ratio:
             source = accelerator.source_of("sustained_ratio")
             about, hidden = f"{accelerator.id}.sustained_ratio", accelerator.confidential
