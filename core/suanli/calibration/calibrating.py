@@ -12,7 +12,7 @@ import numpy as np
 from suanli.calibration import scaling
 from suanli.calibration.classes import Physics, physics
 from suanli.calibration.fitting import MINIMUM_ROWS, Group, best_fit, crossed, entry
-from suanli.calibration.records import Errors, Fit, halved
+from suanli.calibration.records import GUESSED, Errors, Fit, halved, union
 from suanli.calibration.results import Calibrated, Calibration
 from suanli.calibration.sampling import Sample, by_class
 from suanli.calibration.scipy_import import import_least_squares
@@ -22,9 +22,6 @@ from suanli.fits import Fit as Provenance
 from suanli.hardware import Accelerator
 from suanli.kernel_models import Efficiency, Roofline
 from suanli.measurement_schema import Measurement
-
-GUESSED = (0.5, 2.0)
-"""Band of figures nobody measured: a guess."""
 
 
 def calibrate(
@@ -144,7 +141,7 @@ def _scaled(
         names=names,
         params=tuple(float(getattr(made, n)) for n in names),
         errors=errors,
-        band=errors.band if narrow else _union(errors.band, known.interval or GUESSED),
+        band=errors.band if narrow else union(errors.band, known.interval or GUESSED),
         source=f"{source}; {whose}, {factor:.3g} times the time",
         fixed=fixed,
         **record,
@@ -224,7 +221,3 @@ def _figures(made: Efficiency) -> tuple[tuple[str, ...], dict[str, Any]]:
 
 ABOUT = ("accelerator", "kernel", "precision", *(f.name for f in attrs.fields(Provenance)))
 """Fields of an entry that are no figures of it."""
-
-
-def _union(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    return min(one[0], other[0]), max(one[1], other[1])
