@@ -165,9 +165,10 @@ def fit_fabric(
 ) -> FittedFabric:
     """The fit of a fabric to both halves of its rows; errors are in their order.
 
-    Figures of switches that add are left out where the rows do not tell them.
+    Figures of switches that add are left out where neither the rows tell them, nor anything known so far.
     """
-    if set(SWITCHES) <= set(spans) and not _switches_told(blank, spans, halves, beside, known):
+    adding = known is not None and known.reduction_ratio > 0.0
+    if set(SWITCHES) <= set(spans) and not adding and not _switches_told(blank, spans, halves, beside, known):
         spans = {n: s for n, s in spans.items() if n not in SWITCHES}
     errors = crossed_fabric(blank, spans, halves, beside, known)
     return FittedFabric(best_fabric(blank, spans, halves, beside, known), tuple(spans), errors)

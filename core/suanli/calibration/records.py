@@ -23,6 +23,15 @@ class Errors:
     ratios: Array
     measured: Array
 
+    def of(self, index: Sequence[int]) -> Errors:
+        """Those of some of the rows."""
+        return Errors(self.ratios[index], self.measured[index])
+
+    @property
+    def loss(self) -> float:
+        """The mean of the logarithms' sizes: what two predictions of the same rows are compared by."""
+        return float(np.abs(np.log(self.ratios)).mean())
+
     @property
     def relative(self) -> Array:
         """Predicted over measured, less 1."""

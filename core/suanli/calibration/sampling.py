@@ -14,7 +14,6 @@ from suanli.measurement_schema import Measurement, made_by
 
 PASSES = ("copy", "add")
 """Elementwise passes whose traffic is certain; of others it is the implementation's how often they pass over memory."""
-NO_EXCHANGES = "exchanges are not fitted yet; their figures stay as they are"
 
 
 @attrs.frozen(kw_only=True)
@@ -33,13 +32,13 @@ class Sample:
 def by_class(
     measurements: Iterable[Measurement], accelerator: Accelerator
 ) -> tuple[dict[tuple[str, str], list[Sample]], Counter[str]]:
-    """Rows of each (kernel, precision), and how many belong to none, by reason."""
+    """Kernels of each (kernel, precision), and how many belong to none, by reason; exchanges are passed over."""
     left_out: Counter[str] = Counter()
     groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for one in measurements:
         if one.shape.kernel == "collective":
-            left_out[NO_EXCHANGES] += 1
-        elif one.shape.kernel == "elementwise" and one.shape["operation"] not in PASSES:
+            continue  # of a fabric, see by_fabric
+        if one.shape.kernel == "elementwise" and one.shape["operation"] not in PASSES:
             left_out[f"passes other than {' and '.join(PASSES)}: their traffic is the implementation's"] += 1
         else:
             try:
