@@ -57,7 +57,7 @@ def by_fabric(
         if one.shape.kernel != "collective":
             continue
         if system is None:
-            left_out[f"exchanges: no system of {accelerator.id} is known; name the one they were measured on"] += 1
+            left_out[f"exchanges: no system of {accelerator.id} is known; name theirs by --system"] += 1
             continue
         if _so_far(system) is None:
             left_out[f"exchanges: a model of its plugin's own answers for {system.id}, and is not fitted"] += 1

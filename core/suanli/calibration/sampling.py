@@ -10,10 +10,7 @@ import attrs
 from suanli.errors import SuanliError
 from suanli.hardware import Accelerator
 from suanli.kernels import Formats, Kernel
-from suanli.measurement_schema import Measurement, made_by
-
-PASSES = ("copy", "add")
-"""Elementwise passes whose traffic is certain; of others it is the implementation's how often they pass over memory."""
+from suanli.measurement_schema import CERTAIN, Measurement, made_by
 
 
 @attrs.frozen(kw_only=True)
@@ -38,8 +35,8 @@ def by_class(
     for one in measurements:
         if one.shape.kernel == "collective":
             continue  # of a fabric, see by_fabric
-        if one.shape.kernel == "elementwise" and one.shape["operation"] not in PASSES:
-            left_out[f"passes other than {' and '.join(PASSES)}: their traffic is the implementation's"] += 1
+        if one.shape.kernel == "elementwise" and one.shape["operation"] not in CERTAIN:
+            left_out[f"passes other than {' and '.join(CERTAIN)}: their traffic is the implementation's"] += 1
         else:
             try:
                 key, sample = _sample(one, accelerator)
