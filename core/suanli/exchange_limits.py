@@ -75,7 +75,7 @@ def unheard_of(shape: Shape, time_s: float, accelerator: Accelerator, system: Sy
     if reach is not None and needed > reach:
         return (
             f"the network of {system.id} joins {reach} accelerators, and the group needs {needed}; "
-            "was it another system, which --system names?"
+            "was it another system?"
         )
     if size > accelerator.memory_bytes:
         memory = "" if accelerator.confidential else f" of {units.format(float(accelerator.memory_bytes), 'bytes')}"
@@ -99,8 +99,5 @@ def likely(shape: Shape, time_s: float, least: float, system: System) -> str:
     if bandwidth and least > 10.0 * time_s:
         return "is bytes an algorithm bandwidth, or was the time divided by 1,000 once too often?"
     if least > 30.0 * time_s:
-        return "was the time divided by 1,000 once too often, or is bytes something else than one rank's whole buffer?"
-    return (
-        "is bytes the sum over all ranks, not one rank's whole buffer? Are the links counted both ways? "
-        f"Or are the accelerators joined by faster links than {system.id}'s? Then name their system by --system"
-    )
+        return "was the time divided by 1,000 once too often, or is bytes not of one rank?"
+    return "is bytes the sum over all ranks, a link counted both ways, or the system another one?"

@@ -9,10 +9,9 @@ import pytest
 
 from suanli.bench.grids import KINDS
 from suanli.calibration import fitting, scaling
-from suanli.calibration.sampling import PASSES
 from suanli.cli.bench import command
 from suanli.cli.calibrate import command as calibrate
-from suanli.measurement_schema import COLUMNS, ELEMENTWISE, KERNELS, SCALINGS, make_shape
+from suanli.measurement_schema import CERTAIN, COLUMNS, ELEMENTWISE, KERNELS, SCALINGS, make_shape
 from suanli.measurements import Measurement, row_of
 
 TEXT = (Path(__file__).parents[2] / "docs" / "measuring.md").read_text(encoding="utf-8")
@@ -38,10 +37,12 @@ def test_kernels_operations_and_options_are_those_there_are() -> None:
 
 
 def test_the_rows_a_calibration_needs_are_those_it_takes() -> None:
-    """The page's table states the least rows of a fit and of a factor, and the passes that are used."""
-    assert f"| {fitting.MINIMUM_ROWS} or more in each half | fitted" in TEXT
+    """The page's tables state the least rows of a fit and of a factor, and the passes that are used."""
+    kernels, _, exchanges = TEXT.partition("\n### Exchanges")
+    assert f"| {fitting.MINIMUM_ROWS} or more in each half | fitted" in kernels
+    assert f"| {fitting.MINIMUM_ROWS} or more in each half | fitted" in exchanges
     assert f"| {scaling.MINIMUM_ROWS} or more | scaled" in TEXT
-    assert f"only {' and '.join(f'`{p}`' for p in PASSES)} are used" in TEXT
+    assert f"only {' and '.join(f'`{p}`' for p in CERTAIN)} are used" in TEXT
 
 
 def test_the_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

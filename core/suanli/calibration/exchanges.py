@@ -14,7 +14,7 @@ from suanli.calibration.fabrics import Exchanges, FittedFabric, fit_fabric
 from suanli.calibration.fitting import MINIMUM_ROWS
 from suanli.calibration.records import GUESSED, Errors, Fit, halved, union
 from suanli.calibration.results import CalibratedFabric, ExchangeErrors
-from suanli.collectives import OPERATIONS, FabricEfficiency, Hierarchical, fabric_of, ranks_inside
+from suanli.collectives import NETWORK, OPERATIONS, FabricEfficiency, Hierarchical, fabric_of, ranks_inside
 from suanli.errors import SuanliError
 from suanli.fits import Fit as Provenance
 from suanli.hardware import Accelerator, System
@@ -39,6 +39,8 @@ class Exchange:
 
 
 Fabrics = dict[str, list[Exchange]]
+LONGEST = ("launch_s", "latency_s", "ramp_s")
+"""Figures of which a tier further out has at least those of the tiers further in."""
 
 
 def by_fabric(
@@ -128,7 +130,9 @@ class _Fabric:
         depth = next(i for i in range(len(system.tiers)) if fabric_of(system, i) == fabric)
         halves, systems = halved(rows), {system.id: system}
         self.system, self.fabric, self.beside = system, fabric, tuple(beside)
-        self.known = rest.fabric(system.tiers[depth], fabric == "nic")
+        self.known = rest.fabric(system.tiers[depth], fabric == NETWORK)
+        model = Hierarchical(name="inside", fabrics=self.beside, rest=rest)
+        self.inside = [model.fabric(t, fabric_of(system, i) == NETWORK) for i, t in enumerate(system.tiers[:depth])]
         self.rows = [row for half in halves for row in half]  # as the errors of the halves are joined
         self.whole = Exchanges(self.rows, systems, rest=rest)
         self.sides = [Exchanges(half, systems, rest=rest) for half in halves if len(half) >= MINIMUM_ROWS]
@@ -159,9 +163,18 @@ class _Fabric:
         return f"{self.known.generation or self.known.system}'s {self.known.fabric}"
 
     def _spans(self) -> Mapping[str, Span]:
-        """What is fitted: without all-reduces, nothing of the switches' sums."""
+        """What is fitted: without all-reduces, nothing of the switches' sums.
+
+        Of the tiers crossed the longest launch, message and ramp count, so a search starts at those further in.
+        """
         reduced = any(row.operation == "all_reduce" for row in self.rows)
-        return figures_of(self.fabric, adds=reduced and self.system.tiers[0].in_network_reduction)
+        found = dict(figures_of(self.fabric, adds=reduced and self.system.tiers[0].in_network_reduction))
+        for name in LONGEST:
+            least = max((float(getattr(e, name)) for e in self.inside), default=0.0)
+            if name in found and least > found[name][1]:
+                start, _, most = found[name]
+                found[name] = (max(start, least), least, max(most, 2.0 * least))
+        return found
 
     def _blank(self) -> FabricEfficiency:
         """The figures so far, as the system's own."""

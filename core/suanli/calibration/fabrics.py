@@ -121,7 +121,7 @@ def best_fabric(
     start, low, high = np.log(np.array(list(spans.values()))).T
     seconds = np.log(np.concatenate([m.seconds for m in measured]))
     told = np.array([getattr(known, n) if known is not None else 0.0 for n in spans])
-    known_x = np.log(np.where(told > 0.0, told, np.exp(start)))
+    known_x = np.clip(np.log(np.where(told > 0.0, told, np.exp(start))), low, high)
     trust = np.where(told > 0.0, TRUST, 0.0)
 
     def made(x: Array) -> FabricEfficiency:
