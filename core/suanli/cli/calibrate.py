@@ -42,12 +42,14 @@ def run(**asked: Any) -> int:
     if asked["svg"] is not None and drawn:
         title = f"{accelerator.id}: rows not fitted, predicted against measured"
         _save(Path(asked["svg"]), scatter.svg(drawn, title), "--svg")
+    exchanged = any(row.shape.kernel == "collective" for row in rows)
+    assumed = system.id if system is not None and exchanged and asked["system"] is None else ""
     wide = 100 if asked["format"] == "markdown" else width()
     write(
         asked["format"],
         data=lambda: view.data(made, written),
         rows=lambda: view.rows(made),
-        blocks=lambda: view.blocks(made, rows, path.name, written, svg=asked["svg"], width=wide),
+        blocks=lambda: view.blocks(made, rows, path.name, written, svg=asked["svg"], width=wide, assumed=assumed),
     )
     return ANSWERED
 

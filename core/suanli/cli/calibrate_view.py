@@ -106,8 +106,9 @@ def blocks(
     *,
     svg: str | None,
     width: int,
+    assumed: str = "",
 ) -> list[Block]:
-    """The tables, what became of each class, and the plot."""
+    """The tables, what became of each class, and the plot; `assumed` is a system that nobody named."""
     used = sum(c.rows for c in made.classes) + sum(f.rows for f in made.fabrics)
     found: list[Block] = [Text(text=f"{made.accelerator}: {used} of {len(measured)} rows of {file}", style="headline")]
     found += [_kernels(made)] if made.classes else []
@@ -116,6 +117,9 @@ def blocks(
         Text(text="error: predicted / measured - 1; bias: its median, above 0 where predicted slower; "
              "held out: rows predicted without them; before: what is predicted without this calibration", style="note")
     )  # fmt: skip
+    if assumed:
+        text = f"exchanges: taken to be of {assumed}, the default system of {made.accelerator}; --system names another"
+        found.append(Text(text=text, style="note"))
     found += [Text(text=f"{c.kernel} {c.precision} {c.how}: {c.why}", style="note") for c in made.classes]
     found += [Text(text=f"{f.system} {f.fabric} {f.how}: {f.why}", style="note") for f in made.fabrics]
     found += [Text(text=text, style="warning") for text in _missed(made)]
