@@ -179,6 +179,16 @@ def test_small_all_reduces_do_not_switch_off_the_sums() -> None:
     assert figures(found)["reduction_ratio"] > 0.4
 
 
+def test_a_figure_at_its_bound_is_named() -> None:
+    """Messages slower than any search goes: the figure that is as far as it may be is named."""
+    machine = suanli.system("dgx-a100", 64)
+    truth = own("dgx-a100", "nic", {**NETWORK, "latency_s": 4e-4})
+    (found,) = calibrated(measured(beyond(), machine, truth), machine)
+    assert found.how == "fitted"
+    assert figures(found)["latency_s"] == pytest.approx(1e-4)
+    assert "; as far as a search goes: latency_s" in found.why
+
+
 def test_figures_that_hold_are_kept_with_their_errors() -> None:
     """Rows of the shipped figures themselves: written as the system's own, with the band of these rows."""
     machine = suanli.system("dgx-a100")

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from suanli.calibration.classes import Span
-from suanli.calibration.fabric_classes import figures_of
+from suanli.calibration.fabric_classes import SWITCHES, figures_of
 from suanli.calibration.fabrics import Exchanges, FittedFabric, fit_fabric
 from suanli.calibration.fitting import MINIMUM_ROWS
 from suanli.calibration.records import GUESSED, Errors, Fit, halved, union
@@ -148,6 +148,8 @@ class _Fabric:
         spans = self._spans()
         fitted = fit_fabric(self._blank(), spans, self.sides, self.beside, self.known)
         how, why = "fitted", f"{len(fitted.names)} figures; errors: each half of the rows by a fit to the other"
+        stuck = [n for n in fitted.names if _at_bound(getattr(fitted.entry, n), spans[n])]
+        why += f"; as far as a search goes: {', '.join(stuck)}" if stuck else ""
         if known.loss <= fitted.errors.loss:
             how, why = "kept", f"{self._whose} figures meet the rows better (median error {known.median:.1%}) than "
             why += f"a fit to half of them meets the other half ({fitted.errors.median:.1%})"
@@ -178,7 +180,8 @@ class _Fabric:
 
     def _blank(self) -> FabricEfficiency:
         """The figures so far, as the system's own."""
-        figures: dict[str, Any] = {n: getattr(self.known, n) for n in FIGURES}
+        adds = self.system.tiers[0].in_network_reduction
+        figures: dict[str, Any] = {n: getattr(self.known, n) for n in FIGURES if adds or n not in SWITCHES}
         return FabricEfficiency(system=self.system.id, fabric=self.fabric, source="fit", **figures)
 
     def _record(self, fitted: FittedFabric, band: tuple[float, float], source: str, date: str) -> Fit:
@@ -232,6 +235,11 @@ class _Fabric:
                 for (operation, algorithm), index in sorted(parts.items(), key=lambda p: (OPERATIONS.index(p[0][0]), p))
             ),
         )
+
+
+def _at_bound(value: float, span: Span) -> bool:
+    """Whether a figure is the least or the most it may be; at the least, a tier further in may be what decides."""
+    return value >= 0.999 * span[2] or (value <= 1.001 * span[1] and span[0] > span[1])
 
 
 FIGURES = tuple(

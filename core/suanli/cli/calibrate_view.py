@@ -9,7 +9,6 @@ from typing import Any
 from suanli.calibration.records import Errors, Fit
 from suanli.calibration.results import Calibrated, CalibratedFabric, Calibration, ExchangeErrors
 from suanli.cli import scatter
-from suanli.cli.amounts import amount
 from suanli.cli.blocks import Block, Rows, Table, Text
 from suanli.errors import clip
 from suanli.measurement_schema import Measurement
@@ -144,25 +143,28 @@ def blocks(
 
 def _missed(made: Calibration) -> list[str]:
     """Exchanges that the new figures of their fabric do not describe."""
-    return [
-        f"{e.operation} over {f.system} {f.fabric}: one set of figures does not describe its {e.rows} rows and the "
-        f"others (median error {e.held_out.median:.0%})"
-        for f in made.fabrics
-        for e in f.exchanges
-        if e.held_out is not None and e.held_out.median > MISSED
-    ]
+    found = []
+    for f in made.fabrics:
+        wrong = [
+            f"{e.operation} {e.algorithm}".strip() + f" ({e.held_out.median:.0%})"
+            for e in f.exchanges
+            if e.held_out is not None and e.held_out.median > MISSED
+        ]
+        if wrong:
+            which = ", ".join(wrong)
+            found.append(f"{f.system} {f.fabric}: one set of figures does not describe (median error): {which}")
+    return found
 
 
 ERRORS = ("fit: median", "held out: median", "p90", "bias", "before: median")
 
 
 def _cells(one: Judged) -> tuple[str, ...]:
-    fit = amount("_ratio", one.fitted.median) if one.fitted is not None else ""
+    fit = f"{one.fitted.median:.1%}" if one.fitted is not None else ""
     held = ("", "", "")
     if one.held_out is not None:
-        bias = ("+" if one.held_out.bias >= 0.0 else "") + amount("_ratio", one.held_out.bias)
-        held = (amount("_ratio", one.held_out.median), amount("_ratio", one.held_out.p90), bias)
-    return (fit, *held, amount("_ratio", one.before.median))
+        held = (f"{one.held_out.median:.1%}", f"{one.held_out.p90:.1%}", f"{one.held_out.bias:+.1%}")
+    return (fit, *held, f"{one.before.median:.1%}")
 
 
 def _kernels(made: Calibration) -> Table:
@@ -175,12 +177,13 @@ def _kernels(made: Calibration) -> Table:
 
 
 def _exchanges(fabric: CalibratedFabric) -> Table:
-    whole = ("all", "", str(fabric.rows), fabric.how, *_cells(fabric))
+    lines = [(f"{e.operation} {e.algorithm}".strip(), str(e.rows), "", *_cells(e)) for e in fabric.exchanges]
+    lines.append(("all", str(fabric.rows), fabric.how, *_cells(fabric)))
     return Table(
         title=f"{fabric.system}: exchanges over {fabric.fabric}",
-        columns=("exchange", "by", "rows", "", *ERRORS),
-        rows=(*((e.operation, e.algorithm, str(e.rows), "", *_cells(e)) for e in fabric.exchanges), whole),
-        right=(2, 4, 5, 6, 7, 8),
+        columns=("exchange", "rows", "", *ERRORS),
+        rows=tuple(lines),
+        right=(1, 3, 4, 5, 6, 7),
         strong=(len(fabric.exchanges),),
-        keep=(0, 1, 3),
+        keep=(0, 2),
     )

@@ -20,7 +20,7 @@ from suanli.catalog_files import read_catalog
 from suanli.cli.scatter import Series, draw, svg
 from suanli.collectives import OPERATIONS, FabricEfficiency, Hierarchical
 from suanli.measurement_schema import make_shape, predicted_s
-from suanli.measurements import COLUMNS, Measurement, row_of
+from suanli.measurements import COLUMNS, Measurement, read_measurements, row_of
 
 H100 = "h100-sxm5-80"
 SLOWER = 1.25
@@ -264,6 +264,19 @@ def test_exchanges_are_fitted_drawn_written_and_used(run, tmp_path, exchanges):
     command = [sys.executable, "-m", "suanli.cli", *serve]  # a process of its own reads the variable
     there = subprocess.run(command, env={**os.environ, "SUANLI_PATH": str(folder)}, capture_output=True, check=True)
     assert json.loads(there.stdout)["serving"]["ttft_s"] > 1.05 * before["serving"]["ttft_s"]
+
+
+def test_exchanges_apart_from_the_others_are_named(run, tmp_path, exchanges):
+    """Gathers three times as slow as the links explain: the rest is fitted, and they are said not to be described."""
+    pytest.importorskip("scipy", reason="fitting needs scipy")
+    rows = read_measurements(exchanges)
+    slow = [attrs.evolve(r, time_s=r.time_s * (3.0 if r.shape["operation"] == "all_gather" else 1.0)) for r in rows]
+    path = save(tmp_path / "slow.csv", slow)
+    result = run("calibrate", str(path), "--on", "a100-80gb", "--out", str(tmp_path / "c.toml"), "--jobs", "1")
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert "dgx-a100 switch: one set of figures does not describe (median error): all_gather (6" in text
+    assert "broadcast (" not in text
 
 
 def test_the_system_of_exchanges_is_the_one_named(run, tmp_path, exchanges):
