@@ -83,13 +83,21 @@ def unheard_of(shape: Shape, time_s: float, accelerator: Accelerator, system: Sy
             f"a buffer of {size:.3g} bytes is more than the memory{memory} of one {accelerator.id}; "
             "is bytes an algorithm bandwidth, or the sum over all ranks?"
         )
-    small = size < SMALL_BYTES and 1.0 <= size * 1e9 <= 1.5 * slowest_link(shape, system)
-    if small and system.exchanges is not None:
-        sizes = {"bytes": size, "ranks": float(ranks), "stride": float(stride)}
-        expected = max(float(system.collective_s(str(shape["operation"]), **sizes)), LAUNCH_S)
-        if time_s > SLOW_SMALL * expected:
-            return f"{time_s:.3g} s is far too long for {size:.0f} bytes; are bytes GB/s, an algorithm bandwidth?"
-    return ""
+    return _too_slow_for_few(shape, time_s, accelerator, system)
+
+
+def _too_slow_for_few(shape: Shape, time_s: float, accelerator: Accelerator, system: System) -> str:
+    """Whether a few bytes that take long are GB/s: of a buffer that a memory holds, over links that allow so many."""
+    size = int(shape["bytes"])
+    whole = size & (size - 1) == 0 or size >= SMALL_BYTES or size * 1e9 > 1.5 * slowest_link(shape, system)
+    if whole or size * 1e9 * time_s > accelerator.memory_bytes or system.exchanges is None:
+        return ""
+    sizes = {name: float(shape[name]) for name in ("bytes", "ranks", "stride")}
+    expected = max(float(system.collective_s(str(shape["operation"]), **sizes)), LAUNCH_S)
+    if time_s <= SLOW_SMALL * expected:
+        return ""
+    meant = "are bytes GB/s, an algorithm bandwidth" + (", or is it in milliseconds?" if time_s > 1e-3 else "?")
+    return f"{time_s:.3g} s is far too long for {size} bytes; {meant}"
 
 
 def likely(shape: Shape, time_s: float, least: float, system: System) -> str:

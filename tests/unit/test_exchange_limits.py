@@ -43,7 +43,10 @@ def refused(tmp_path: Path, system: str, lines: Sequence[str]) -> str:
         ("all_gather,1073741824,1,1,0.0026", "ranks: must be 2 or more"),
         # an algorithm bandwidth: in GB/s with a fraction, rounded, and in bytes a second
         ("all_gather,361.4,8,1,0.0026", "bytes: must be a whole number, got '361.4'; is it a bandwidth?"),
-        ("all_gather,361,8,1,0.0026", "far too long for 361 bytes; are bytes GB/s, an algorithm bandwidth?"),
+        ("all_gather,361,8,1,0.0006", "far too long for 361 bytes; are bytes GB/s, an algorithm bandwidth?"),
+        ("all_gather,361,8,1,0.0046", "bytes GB/s, an algorithm bandwidth, or is it in milliseconds?"),
+        ("all_gather,361,8,1,21", "is it in microseconds?"),
+        ("all_gather,256,8,1,0.0006", None),  # a size, and a slow host
         ("all_gather,361400000000,8,1,0.0026", "more than the memory of 85.9 GB of one h100-sxm5-80; is bytes an"),
         ("all_gather,36140000000,8,1,0.00021", "is bytes an algorithm bandwidth"),
         # one way a pair of ranks has all the links; switches that add take a buffer in once
