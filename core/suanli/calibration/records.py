@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Params = tuple[float, ...]
+GUESSED = (0.5, 2.0)
+"""Band of figures nobody measured: a guess, a factor of two either way."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,15 @@ class Errors:
     ratios: Array
     measured: Array
     folds: NDArray[np.intp] | None = None
+
+    def of(self, index: Sequence[int]) -> Errors:
+        """Those of some of the rows."""
+        return Errors(self.ratios[index], self.measured[index])
+
+    @property
+    def loss(self) -> float:
+        """The mean of the logarithms' sizes: what two predictions of the same rows are compared by."""
+        return float(np.abs(np.log(self.ratios)).mean())
 
     @property
     def relative(self) -> Array:
@@ -109,3 +120,14 @@ def halved(rows: Sequence[S]) -> tuple[list[S], list[S]]:
 def held_out(shape: str) -> bool:
     """Which half a shape is in."""
     return hashlib.sha256(shape.encode()).digest()[0] % 2 == 1
+
+
+def union(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """The band that holds both."""
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+def joined(errors: Iterable[Errors]) -> Errors:
+    """Errors of several groups as one."""
+    found = list(errors)
+    return Errors(np.concatenate([e.ratios for e in found]), np.concatenate([e.measured for e in found]))
