@@ -265,11 +265,13 @@ DRAWS = 40
 def imbalance(tokens: int, top_k: int, count: int, ranks: int, distribution: str) -> float:
     """Load of the busiest rank over the mean, as the collector makes it (ai-dynamo/aiconfigurator, collect_moe).
 
-    ``balanced`` is 1. ``power_law_A``: each expert draws a weight from a density x^-A, copies of tokens go by
+    The busiest rank has whole copies: one token's are not spread over ranks by halves.
+    ``balanced``: as alike as can be.
+    ``power_law_A``: each expert draws a weight from a density x^-A, copies of tokens go by
     weight, at most one of each token to an expert; the rank with the most is measured.
     """
     if distribution == "balanced" or ranks == 1:
-        return 1.0
+        return math.ceil(tokens * top_k / ranks) / (tokens * top_k / ranks)
     power = 1.0 - float(distribution.rpartition("_")[2])
     low, high = (1.0, max(tokens * 0.8, 1.001)) if tokens * top_k > count else (0.01, 2.0)
     draw = random.Random(1)

@@ -162,7 +162,7 @@ def settled_s(
     limits: Limits,
     compute_s: Number,
     beside_s: Number = 0.0,
-    weights_bytes: Number | None = None,
+    weights_bytes: Number = 0.0,
 ) -> Number:
     """Seconds of `kernel`, given what its cores take, what comes beside, and how much of its traffic is weights."""
     about = {
@@ -171,8 +171,8 @@ def settled_s(
         "warm_speed": fitted.warm_speed,
     }
     warm_bytes = fitted.warm_ratio * limits.cache_bytes
-    moved = traffic_s(bytes=kernel.bytes if weights_bytes is None else kernel.bytes - weights_bytes, warm_bytes=warm_bytes, **about)
-    if weights_bytes is not None:
+    moved = traffic_s(bytes=kernel.bytes - weights_bytes, warm_bytes=warm_bytes, **about)
+    if not (is_scalar(weights_bytes) and weights_bytes == 0.0):
         moved = moved + traffic_s(bytes=weights_bytes, warm_bytes=warm_bytes * WEIGHTS_SHARE, **about)
     bound = roofline_s(
         flops=kernel.flops,
