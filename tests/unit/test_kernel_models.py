@@ -13,6 +13,7 @@ import suanli
 from suanli.errors import CatalogError
 from suanli.hardware import Accelerator, Rate, Source
 from suanli.kernel_models import Efficiency, Roofline
+from suanli.kernel_models.limits import traffic_s
 from suanli.kernels import Formats, Kernel, attention, experts, gemm
 
 CORES = 10
@@ -110,14 +111,28 @@ def test_inputs_are_quantised_first() -> None:
     assert slow - plain == pytest.approx(1e-3 + k * 1e-6 + m * 1e-4, rel=1e-9)
 
 
-def test_first_bytes_have_their_own_speed() -> None:
-    """Up to a share of the last cache, traffic runs at the warm speed; never faster than the roofline."""
+def test_what_the_cache_holds_has_its_own_speed() -> None:
+    """What fits moves at the warm speed, twice as much not at all, and between them ever less; never below roofline."""
+    cache = 1e6
+    known = {"bandwidth_bytes_per_s": 1e9, "bandwidth_ratio": 0.5, "warm_bytes": cache, "warm_speed": 4.0}
+    whole, half, none = (traffic_s(bytes=x * cache, **known) * 0.5e9 / cache for x in (1.0, 1.5, 2.0))
+    assert whole == pytest.approx(1.0 / 4.0)
+    assert half == pytest.approx(1.5 * (1.0 - 0.5 * (1.0 - 1.0 / 4.0)))
+    assert none == pytest.approx(2.0)
     kernel = gemm(m=1000.0, n=1000.0, k=1.0)
-    moved = 2.0 * (1000 + 1000 + 1e6)
-    slow = seconds(kernel, bandwidth_ratio=0.5, exposed_ratio=0.0, warm_ratio=0.5, warm_speed=0.5)
-    assert slow == pytest.approx((5e5 / 0.5 + (moved - 5e5)) / (0.5 * BANDWIDTH), rel=1e-12)
     fast = seconds(kernel, exposed_ratio=0.0, warm_ratio=1.0, warm_speed=100.0)
-    assert fast == moved / BANDWIDTH
+    assert fast == 2.0 * (1000 + 1000 + 1e6) / BANDWIDTH
+
+
+def test_weights_find_less_of_the_cache_than_activations() -> None:
+    """A sixth of what activations have: others' weights come between."""
+    shape = {"m": 40_000.0, "n": 1.0, "k": 16.0}  # activations of 1.3 MB
+    turned = {"m": 1.0, "n": 40_000.0, "k": 16.0}  # weights of 1.3 MB
+    about: dict[str, Any] = {"bandwidth_ratio": 0.1, "exposed_ratio": 0.0, "warm_ratio": 1.5, "warm_speed": 5.0}
+    about["tiles"] = ((128, 128),)
+    warm, cold = (seconds(gemm(**dims), **about) for dims in (shape, turned))
+    assert gemm(**shape).bytes == gemm(**turned).bytes
+    assert cold == pytest.approx(5.0 * warm, rel=0.1)
 
 
 def test_an_entry_without_tiles_is_a_roofline() -> None:

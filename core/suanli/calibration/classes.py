@@ -12,7 +12,7 @@ from suanli.kernel_models.carrying import facts_of
 
 TYPICAL = {"clock_hz": 1.8e9, "sustained_ratio": TYPICAL_SUSTAINED_RATIO}
 """The accelerator that the datasheet's figures are stated for; all others differ from it by their own facts."""
-TYPICAL_CORE = {"core_flops_per_s": 2048 * 1.8e9}
+TYPICAL_CORE = {"core_flops_per_s": 2048 * 1.8e9, "bound_by_cores": True}
 """Where a core's speed carries over better than a share of the peak: grouped products of narrow weights.
 
 A core unpacks and scales them outside its matrix unit, however fast that is."""

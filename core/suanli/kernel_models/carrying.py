@@ -21,8 +21,6 @@ RESTRAINED_RATIO = 0.95
 """Share of the peak sustained where the peak is held below what the cores could do, and power no limit.
 
 The products measured on an H20 reach 0.94 of it (alibaba/InferSim)."""
-ALIKE = 1.05
-"""Cores this close do as much: the figures of datasheets are rounded."""
 
 
 class Facts(NamedTuple):
@@ -38,7 +36,7 @@ class Carried(NamedTuple):
 
     Attributes:
         fitted: With seconds and sustained share of the accelerator's own.
-        headroom: What its cores could multiply over what its peak lets them, at least 1.
+        headroom: What its cores could multiply over what its peak lets them.
     """
 
     fitted: Efficiency
@@ -81,23 +79,24 @@ LATENCIES = tuple(f.name for f in attrs.fields(Efficiency) if f.name.endswith("_
 
 
 def headroom(fitted: Efficiency, own: Facts) -> float:
-    """What a core could multiply, at the accelerator's clock, over what its peak lets it; at least 1."""
+    """What a core could multiply, at the accelerator's clock, over what its peak lets it.
+
+    At least 1, as a higher peak is of use, but where the cores themselves bound a kernel.
+    """
     if not (fitted.core_flops_per_s and own.core_flops_per_s):
         return 1.0
     faster = own.clock_hz / fitted.clock_hz if fitted.clock_hz and own.clock_hz else 1.0
     room = fitted.core_flops_per_s * faster / own.core_flops_per_s
-    return 1.0 if 1.0 / ALIKE < room < ALIKE else room
+    return room if fitted.bound_by_cores else max(room, 1.0)
 
 
 def sustained(fitted: Efficiency, own: Facts, room: float) -> float:
-    """Share of the peak sustained: in proportion to the accelerator's own, or what its cores can where it is held back.
+    """Share of the peak sustained: in proportion to the accelerator's own, and more where its cores are held back.
 
     Never above what it is known to sustain, unless the part that was measured was too.
     """
     ratio = fitted.compute_ratio
     able = ratio * room
-    if room == 1.0:
-        if not (fitted.sustained_ratio and own.sustained_ratio):
-            return ratio
+    if fitted.sustained_ratio and own.sustained_ratio:
         able *= own.sustained_ratio / fitted.sustained_ratio
     return min(able, max(ratio, own.sustained_ratio or RESTRAINED_RATIO))

@@ -35,6 +35,7 @@ class Efficiency(Fit):
             in proportion. 0: it holds for any.
         core_flops_per_s: Peak of one of its cores in 16-bit products; where another's cores are let to do less, they
             still load as much. 0: as many bytes as its own peak needs.
+        bound_by_cores: Whether a core does the same of this on any accelerator, however high its peak.
         confidential: Whether the figures may be shown.
         compute_ratio: Sustained share of the peak rate, 0 to 1.
         bandwidth_ratio: Sustained share of the memory bandwidth, 0 to 1.
@@ -72,6 +73,7 @@ class Efficiency(Fit):
     clock_hz: Hertz = attrs.field(default=0.0, validator=ge(0.0))
     sustained_ratio: float = attrs.field(default=0.0, validator=and_(ge(0.0), le(1.0)))
     core_flops_per_s: FlopsPerSecond = attrs.field(default=0.0, validator=ge(0.0))
+    bound_by_cores: bool = False
     confidential: bool = False
     compute_ratio: float = attrs.field(validator=_FRACTION)
     bandwidth_ratio: float = attrs.field(validator=_FRACTION)

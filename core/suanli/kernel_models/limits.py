@@ -37,7 +37,7 @@ class Limits(NamedTuple):
         cores: Streaming multiprocessors, or AI cores.
         cache_bytes: The last cache before memory.
         compute_ratio: Share of the peak sustained in this kernel, power allowing.
-        headroom: What a core was built to multiply over what the peak lets it, at least 1.
+        headroom: What a core was built to multiply over what the peak lets it.
     """
 
     peak_flops_per_s: float
