@@ -281,3 +281,19 @@ def test_what_is_no_tile_is_refused(tiles: str, tmp_path: Any) -> None:
     )
     with pytest.raises(CatalogError, match="tiles"):
         suanli.read_catalog(tmp_path)
+
+
+def test_among_other_kernels_weights_and_caches_are_cold() -> None:
+    """Timed alone, a kernel finds its weights in the last cache; in a step, other layers' have passed through it."""
+    about: dict[str, Any] = {"compute_ratio": 1.0, "bandwidth_ratio": 0.1, "exposed_ratio": 0.0}
+    about |= {"warm_ratio": 6.0, "warm_speed": 5.0, "generation": "x", "source": "made up", "precision": "bf16"}
+    product = Efficiency(kernel="gemm", tiles=((128, 128),), **about)
+    decode = Efficiency(kernel="attention_decode", core_bandwidth_ratio=100.0, **about)
+    alone = Roofline(name="by-hand", efficiencies=(product, decode))
+    among = alone.under_load(1.0)
+    weights = gemm(m=1.0, n=1000.0, k=400.0)
+    cache = attention(phase="decode", batch=1.0, query=1.0, kv_tokens=2000.0, heads=1.0, kv_heads=1.0, head_dim=128.0)
+    for kernel in (weights, cache):
+        assert among.time_s(kernel, DEVICE) == pytest.approx(5.0 * alone.time_s(kernel, DEVICE), rel=0.05)
+    made_before = gemm(m=1000.0, n=1.0, k=400.0)
+    assert among.time_s(made_before, DEVICE) == pytest.approx(alone.time_s(made_before, DEVICE), rel=0.05)

@@ -109,4 +109,5 @@ def decode_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
         tile_s=fitted.tile_s,
         split_s=fitted.split_s,
     )
-    return settled_s(kernel, fitted, limits, cores_take, s["batch"] * fitted.sequence_s)
+    cached = s["batch"] * s["kv_heads"] * s["seen"] * s["token_bytes"]
+    return settled_s(kernel, fitted, limits, cores_take, s["batch"] * fitted.sequence_s, kept_bytes=cached)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from suanli.formulas import formula
 from suanli.kernel_models.efficiency import Efficiency
-from suanli.kernel_models.limits import INFINITE, Limits, operations, settled_s
+from suanli.kernel_models.limits import INFINITE, WEIGHTS_SHARE, Limits, operations, settled_s
 from suanli.kernels import Kernel
 from suanli.numeric import Number, is_scalar, maximum
 
@@ -168,4 +168,5 @@ def gemm_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
             bandwidth_bytes_per_s=limits.bandwidth_bytes_per_s,
             bandwidth_ratio=fitted.quantise_bandwidth_ratio,
         )
-    return settled_s(kernel, fitted, limits, cores_take, beside, weights_bytes=n * k * shape["weight_bytes"])
+    weights = n * k * shape["weight_bytes"]
+    return settled_s(kernel, fitted, limits, cores_take, beside, kept_bytes=weights, kept_share=WEIGHTS_SHARE)

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 INFINITE = float("inf")
 ROOFLINE = "Williams, Waterman & Patterson 2009, Roofline, CACM 52(4)"
 WEIGHTS_SHARE = 1.0 / 6.0
-"""Of what the last cache holds, for the weights of one product: others' come between, activations come at once.
+"""Of what the last cache holds, for the weights of one product timed alone.
 
-Benchmarks of products take turns between several sets of weights; those of fp16 on an L40S are found again up to a
-sixth of where activations are.
-"""
+Benchmarks of products take turns between several sets of weights; those on an L40S and a 910B are found again up to
+a sixth of where activations are (fitted, 0.08 to 0.18)."""
 TYPICAL_CORES = 132.0
 """Cores of an accelerator that does not state them: an H100's."""
 LEAST_SHARES = 2.0
@@ -38,6 +37,8 @@ class Limits(NamedTuple):
         cache_bytes: The last cache before memory.
         compute_ratio: Share of the peak sustained in this kernel, power allowing.
         headroom: What a core was built to multiply over what the peak lets it.
+        cold: Whether weights and key-value caches come from memory each time, as others' pass through the cache
+            between two uses; a kernel timed alone finds them where it left them.
     """
 
     peak_flops_per_s: float
@@ -46,6 +47,7 @@ class Limits(NamedTuple):
     cache_bytes: float
     compute_ratio: float
     headroom: float = 1.0
+    cold: bool = False
 
     @property
     def core_share_bytes_per_s(self) -> float:
@@ -65,7 +67,12 @@ class Limits(NamedTuple):
 
 
 def limits_of(
-    accelerator: Accelerator, kernel: Kernel, fitted: Efficiency, cap: float, headroom: float = 1.0
+    accelerator: Accelerator,
+    kernel: Kernel,
+    fitted: Efficiency,
+    cap: float,
+    headroom: float = 1.0,
+    cold: bool = False,
 ) -> Limits:
     """The limits of `accelerator` for `kernel`, with no more than `cap` of its peak sustained; `fitted` is its own."""
     compute = accelerator.vector_precision if kernel.kind == "elementwise" else kernel.compute
@@ -78,6 +85,7 @@ def limits_of(
         float(accelerator.l2_cache_bytes or 0),
         min(fitted.fact("compute_ratio"), cap),
         headroom,
+        cold,
     )
 
 
@@ -162,18 +170,21 @@ def settled_s(
     limits: Limits,
     compute_s: Number,
     beside_s: Number = 0.0,
-    weights_bytes: Number = 0.0,
+    kept_bytes: Number = 0.0,
+    kept_share: float = 1.0,
 ) -> Number:
-    """Seconds of `kernel`, given what its cores take, what comes beside, and how much of its traffic is weights."""
-    about = {
-        "bandwidth_bytes_per_s": limits.bandwidth_bytes_per_s,
-        "bandwidth_ratio": fitted.fact("bandwidth_ratio"),
-        "warm_speed": fitted.warm_speed,
-    }
-    warm_bytes = fitted.warm_ratio * limits.cache_bytes
-    moved = traffic_s(bytes=kernel.bytes - weights_bytes, warm_bytes=warm_bytes, **about)
-    if not (is_scalar(weights_bytes) and weights_bytes == 0.0):
-        moved = moved + traffic_s(bytes=weights_bytes, warm_bytes=warm_bytes * WEIGHTS_SHARE, **about)
+    """Seconds of `kernel`, given what its cores take and what comes beside.
+
+    Of its traffic, `kept_bytes` are weights or caches: no kernel before made them, and of what the last cache holds
+    they find `kept_share`; where these are cold, nothing.
+    """
+    about = {"bandwidth_bytes_per_s": limits.bandwidth_bytes_per_s, "bandwidth_ratio": fitted.fact("bandwidth_ratio")}
+    warm_bytes, speed = fitted.warm_ratio * limits.cache_bytes, fitted.warm_speed
+    moved = traffic_s(bytes=kernel.bytes - kept_bytes, warm_bytes=warm_bytes, warm_speed=speed, **about)
+    if not (is_scalar(kept_bytes) and kept_bytes == 0.0):
+        if limits.cold:
+            speed = min(speed, 1.0)  # below 1 it is no cache, but a transfer too short for the memory's queues
+        moved = moved + traffic_s(bytes=kept_bytes, warm_bytes=warm_bytes * kept_share, warm_speed=speed, **about)
     bound = roofline_s(
         flops=kernel.flops,
         bytes=kernel.bytes,

@@ -80,15 +80,17 @@ class Roofline(KernelModel):
         efficiencies: What was fitted.
         rest: The model asked for kinds nobody measured here.
         cap: Share of the peak no kernel exceeds: 1, or what power allows under continuous load.
+        cold: Whether kernels run among others, whose data pass through the cache too.
     """
 
     efficiencies: tuple[Efficiency, ...]
     rest: Roofline | None = None
     cap: float = attrs.field(default=1.0, repr=False)  # an accelerator's own figure, which may be confidential
+    cold: bool = attrs.field(default=False, repr=False)
 
     def under_load(self, sustained_ratio: float) -> KernelModel:
-        """This model with every compute ratio capped at what power allows."""
-        return attrs.evolve(self, cap=sustained_ratio)
+        """This model with every compute ratio capped at what power allows, and weights from memory."""
+        return attrs.evolve(self, cap=sustained_ratio, cold=True)
 
     def bind(self, fallback: KernelModel) -> KernelModel:
         """This model, asking the fallback for kinds nobody measured here."""
@@ -148,7 +150,7 @@ class Roofline(KernelModel):
     def time_s(self, kernel: Kernel, accelerator: Accelerator) -> Number:
         """Seconds of all the launches of `kernel`."""
         fitted, headroom = carried(self.efficiency(kernel.kind, kernel.precision), accelerator)
-        limits = limits_of(accelerator, kernel, fitted, self.cap, headroom)
+        limits = limits_of(accelerator, kernel, fitted, self.cap, headroom, self.cold)
         if tracing() and self.cap < fitted.compute_ratio:
             source = accelerator.source_of("sustained_ratio")
             about, hidden = f"{accelerator.id}.sustained_ratio", accelerator.confidential
