@@ -288,7 +288,7 @@ def test_among_other_kernels_weights_and_caches_are_cold() -> None:
     about: dict[str, Any] = {"compute_ratio": 1.0, "bandwidth_ratio": 0.1, "exposed_ratio": 0.0}
     about |= {"warm_ratio": 6.0, "warm_speed": 5.0, "generation": "x", "source": "made up", "precision": "bf16"}
     product = Efficiency(kernel="gemm", tiles=((128, 128),), **about)
-    decode = Efficiency(kernel="attention_decode", core_bandwidth_ratio=100.0, **about)
+    decode = Efficiency(kernel="attention_decode", core_bandwidth_ratio=100.0, splits=(1, 10), **about)
     alone = Roofline(name="by-hand", efficiencies=(product, decode))
     among = alone.under_load(1.0)
     weights = gemm(m=1.0, n=1000.0, k=400.0)
