@@ -19,7 +19,6 @@ from judge_data import (
     needed,
     part_of,
     read,
-    system_of,
     whole,
 )
 from judge_models import named
@@ -41,6 +40,7 @@ PRECISIONS: dict[str, dict[str, str]] = {
     "int4 g32 weight-only": {"recipe": "int4"},
     "gptq-int8 (w8a16)": {"recipe": "bf16", "weights": "int8"},
     "int8 weight-only": {"recipe": "bf16", "weights": "int8"},
+    "mxfp4": {"recipe": "mxfp4"},
 }
 # Published engine -> profile; the rest have none, and are asked about with the default.
 PROFILES = {
@@ -52,7 +52,6 @@ PROFILES = {
     "mindie": "mindie",
     "transformers": "transformers-generate",
 }
-SYSTEMS = {"a100_sxm": "dgx-a100", "h100_sxm": "dgx-h100", "h200_sxm": "dgx-h200", "b200_sxm": "dgx-b200"}
 METRICS = {
     "ttft_ms": (TTFT, 1e-3, "serving.ttft_s"),
     "tpot_ms": (TPOT, 1e-3, "serving.tpot_s"),
@@ -83,9 +82,7 @@ def _measured(row: Mapping[str, str], source: str, workspace: Workspace) -> Tria
     if row["mode"] != "agg":
         raise UnfitError("prefill and decode apart (disaggregated) is not there yet")
     model = named(row["model_path"], workspace)
-    system = SYSTEMS.get(row["system"])
-    if system is None:
-        raise UnfitError(f"accelerator not in the catalogs: {row['system']}")
+    part = part_of(row["system"], workspace)
     tensor, attention = needed(row, "tp_size"), max(whole(row, "attention_dp_size") or 1, 1)
     stages = whole(row, "pp_size") or 1
     layout = {"tensor": tensor, "pipeline": stages, "attention_data": attention, "replicas": 1}
@@ -100,12 +97,12 @@ def _measured(row: Mapping[str, str], source: str, workspace: Workspace) -> Tria
     return Trial(
         row=row["id"],
         source=source,
-        part=part_of(system, workspace),
+        part=part,
         figure=TPOT,
         measured=1.0,
         scenario={
             "model": model,
-            "system": {"name": system, "accelerators": tensor * attention * stages},
+            "system": {"accelerator": part, "accelerators": tensor * attention * stages},
             "workload": {"kind": "serve"} | workload,
             "layout": layout,
             "precision": precision,
@@ -130,8 +127,7 @@ def published(root: Path, workspace: Workspace) -> Iterator[Trial | tuple[str, s
 def _published(row: Mapping[str, str], source: str, workspace: Workspace) -> Trial:
     if re.search(r"SPECULATIVE|SUSPECT", row["notes"]):
         raise UnfitError("speculative decoding, or marked suspect")
-    system = system_of(row["accelerator"])
-    part = part_of(system, workspace)
+    part = part_of(row["accelerator"], workspace)
     model = named(row["model"], workspace)
     precision = PRECISIONS.get(row["weight_precision"])
     if precision is None:
@@ -159,7 +155,7 @@ def _published(row: Mapping[str, str], source: str, workspace: Workspace) -> Tri
         measured=float(row["value"]),
         scenario={
             "model": model,
-            "system": {"name": system, "accelerators": devices},
+            "system": {"accelerator": part, "accelerators": devices},
             "workload": {"kind": "serve"} | workload,
             "layout": layout,
             "precision": precision,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from judge_data import MEMORY, STEP, Trial, UnfitError, needed, part_of, read, system_of, whole
+from judge_data import MEMORY, STEP, Trial, UnfitError, needed, part_of, read, whole
 from judge_models import shaped
 from suanli.workspace import Workspace
 
@@ -55,7 +55,7 @@ def _profile(source: str) -> str:
 def _trial(row: Mapping[str, str], source: str, workspace: Workspace) -> Trial:
     memory = row["metric"] == "peak_memory_gib"
     _judgeable(row)
-    system = system_of(row["accelerator"], memory=memory)
+    part = part_of(row["accelerator"], workspace, memory=memory)
     model, open_model = shaped(row, workspace)
     layout, batch, open_layout = _layout(row, memory)
     open_layout += _scheme(row, layout)
@@ -65,13 +65,12 @@ def _trial(row: Mapping[str, str], source: str, workspace: Workspace) -> Trial:
     sequence = needed(row, "seq_len")
     scenario = {
         "model": model,
-        "system": {"name": system, "accelerators": needed(row, "num_accelerators")},
+        "system": {"accelerator": part, "accelerators": needed(row, "num_accelerators")},
         "workload": {"kind": "pretrain", "sequence": sequence} | batch,
         "layout": layout,
         "precision": {"recipe": recipe},
         "implementation": {"attention": row["attention"] or "flash", "profile": _profile(source)},
     }
-    part = part_of(system, workspace)
     trial = Trial(
         row=row["id"],
         source=source,
