@@ -13,9 +13,10 @@ from pathlib import Path
 
 from fit_kernels import tables
 from judge_data import Trial, Verdict
+from judge_measured import measured
 from judge_report import INTRODUCTION, Refused, report
 from judge_run import ask, stranger
-from judge_serving import measured, published
+from judge_serving import published
 from judge_training import training
 from suanli.workspace import Workspace
 

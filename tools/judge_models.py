@@ -73,7 +73,7 @@ def named(published: str, workspace: Workspace) -> dict[str, Any]:
     short = SAME.get(short) or SAME.get(_squeezed(short)) or short
     if short in CONFIGS:
         return {"config": CONFIGS[short] | {"name": short}}
-    for name in (short, short.removesuffix("-v0.1")):
+    for name in (short, re.sub(r"-(v0\.1|\d{4})$", "", short)):
         try:
             workspace.model(name)
         except SuanliError:

@@ -1,4 +1,4 @@
-"""Published and measured serving runs as trials."""
+"""Published serving runs as trials."""
 
 from __future__ import annotations
 
@@ -60,57 +60,6 @@ METRICS = {
     "total_tokens_per_s": (RATE, 1.0, "throughput.tokens_per_s"),
     "kv_cache_tokens": (CACHE, 1.0, "serving.kv_cache_tokens"),
 }
-
-
-def measured(root: Path, workspace: Workspace) -> Iterator[Trial | tuple[str, str]]:
-    """Trials of the end-to-end measurements: TTFT and TPOT of one engine under fixed concurrency."""
-    for row in read(root / "measured" / "e2e_silicon.csv"):
-        source = f"aiconfigurator e2e, {row['backend']}"
-        try:
-            for figure, column, key in ((TTFT, "silicon_ttft_ms", "ttft_s"), (TPOT, "silicon_tpot_ms", "tpot_s")):
-                trial = _measured(row, source, workspace)
-                name = f"serving.{key}"
-                value = float(row[column]) * 1e-3
-                if value <= 0.0:
-                    raise UnfitError(f"no measurement: {column}")
-                yield trial.on(figure=figure, measured=value, predict=lambda v, name=name: v[name])
-        except UnfitError as why:
-            yield source, str(why)
-
-
-def _measured(row: Mapping[str, str], source: str, workspace: Workspace) -> Trial:
-    if row["mode"] != "agg":
-        raise UnfitError("prefill and decode apart (disaggregated) is not there yet")
-    model = named(row["model_path"], workspace)
-    part = part_of(row["system"], workspace)
-    tensor, attention = needed(row, "tp_size"), max(whole(row, "attention_dp_size") or 1, 1)
-    stages = whole(row, "pp_size") or 1
-    layout = {"tensor": tensor, "pipeline": stages, "attention_data": attention, "replicas": 1}
-    experts = max(whole(row, "moe_ep_size") or 1, 1)
-    if experts > 1:
-        layout |= {"expert": experts, "expert_tensor": max(whole(row, "moe_tp_size") or 1, 1)}
-    precision = PRECISIONS.get(row["gemm_quant_mode"] or row["precision"] or "bf16")
-    if precision is None:
-        raise UnfitError(f"precision not there: {row['gemm_quant_mode']}")
-    open_ = () if row["gemm_quant_mode"] or row["precision"] else ("precision",)
-    workload = {"prompt": needed(row, "isl"), "output": needed(row, "osl"), "concurrency": needed(row, "concurrency")}
-    return Trial(
-        row=row["id"],
-        source=source,
-        part=part,
-        figure=TPOT,
-        measured=1.0,
-        scenario={
-            "model": model,
-            "system": {"accelerator": part, "accelerators": tensor * attention * stages},
-            "workload": {"kind": "serve"} | workload,
-            "layout": layout,
-            "precision": precision,
-            "implementation": {"profile": PROFILES[row["backend"]]},
-        },
-        predict=lambda v: v["serving.tpot_s"],
-        open=open_,
-    )
 
 
 def published(root: Path, workspace: Workspace) -> Iterator[Trial | tuple[str, str]]:
