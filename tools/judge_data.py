@@ -44,8 +44,7 @@ class Trial:
         scenario: What is asked of suanli.
         predict: The figure, from the values a report has.
         open: What the row does not state and suanli chose.
-        filled: Serving: whether the batch is what the cache holds, at most `requests`.
-        requests: Serving: requests sent at once; None where as many as can be.
+        filled: Serving: whether there are always more requests than the cache holds.
     """
 
     row: str
@@ -57,7 +56,6 @@ class Trial:
     predict: Callable[[Values], float]
     open: tuple[str, ...] = ()
     filled: bool = False
-    requests: int | None = None
 
     def on(self, **changes: Any) -> Trial:
         """This trial with some of it changed."""

@@ -21,14 +21,16 @@ from suanli.workspace import Workspace
 
 Row = Mapping[str, str]
 ID = re.compile(r"_tp(\d+)(?:_0)?_ep(\d+|none)(?:_|$)")
-RUN = ("backend", "system", "mode", "isl", "osl", "concurrency", "silicon_ttft_ms", "silicon_tpot_ms")
+RUN = ("backend", "system", "mode", "isl", "osl", "concurrency")
+FIGURES = ("silicon_ttft_ms", "silicon_tpot_ms")
 
 
 def measured(root: Path, workspace: Workspace) -> Iterator[Trial | tuple[str, str]]:
     """Two trials for each run."""
     runs: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in read(root / "measured" / "e2e_silicon.csv"):
-        runs[tuple(row[k] for k in RUN)].append(row)
+        figures = (f"{float(row[k]):.4g}" for k in FIGURES)
+        runs[*(row[k] for k in RUN), *figures].append(row)
     for listings in runs.values():
         # The listing whose id tells the layout speaks for all.
         row = min(listings, key=lambda r: ID.search(r["id"]) is None)

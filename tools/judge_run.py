@@ -35,10 +35,10 @@ def _predicted(trial: Trial, workspace: Workspace) -> float:
     if trial.filled:
         room = workspace.estimate(scenario).serving
         most = int(room.max_concurrency or 0) if room else 0
-        batch = min(most, trial.requests or most)
-        if batch < 1:
+        if most < 1:
             raise UnfitError("nothing fits, by our memory")
-        scenario = scenario | {"workload": scenario["workload"] | {"batch": batch}}
+        workload = {k: v for k, v in scenario["workload"].items() if k != "batch"}
+        scenario = scenario | {"workload": workload | {"concurrency": most}}
     found = float(trial.predict(values(workspace.estimate(scenario))))
     if not found > 0.0:
         raise UnfitError("no figure")

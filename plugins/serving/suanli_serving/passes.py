@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from suanli import Block, Case, Number, formula, maximum, scaled, total
+from suanli import Block, Case, Number, formula, maximum, minimum, scaled, total
 from suanli.figures import pass_time
-from suanli_serving.cache import pass_batch
+from suanli_serving.cache import CHUNK_TOKENS, pass_batch
 
 
 class Pass(NamedTuple):
@@ -62,13 +62,37 @@ def _hand_over(case: Case, layout: Any, at: Any) -> Number:
     return scaled("s", maximum(layout.pipeline - 1.0, 0.0), one)
 
 
-def prefill(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The prompts of a batch together, or of one request that joins others; what the cache has is left out."""
-    batch: Number = 1.0
+@formula(unit="requests", source="Yu et al. 2022, Orca, sec. 3.1: requests leave and join between two steps")
+def joining_requests(*, batch: Number, output: float, most: float) -> Number:
+    """Requests whose prompts pass together, when as many join at a step as have written their last token.
+
+    Args:
+        batch: Requests in a step.
+        output: Tokens each writes, one a step.
+        most: Prompts an engine passes at once.
+    """
+    return maximum(minimum(batch / output, most), 1.0)
+
+
+def fresh_tokens(case: Case) -> float:
+    """Tokens of a prompt that the cache does not have."""
+    return max(1.0, round(case.prompt * (1.0 - case.prefix_hit_ratio)))
+
+
+def prompts_together(case: Case, layout: Any, running: Number) -> Number:
+    """Prompts in one pass: those of a batch, or of the requests that join others."""
+    batch = pass_batch(layout, running)
     if case.concurrency is None:
-        batch = pass_batch(layout, given["_serve.running"])
-    fresh = max(1.0, round(case.prompt * (1.0 - case.prefix_hit_ratio)))
-    one = _through(case, layout, batch=batch, sequence=float(fresh), kv_tokens=float(case.prompt), phase="prefill")
+        return batch
+    most = max(1.0, CHUNK_TOKENS // fresh_tokens(case))
+    return joining_requests(batch=batch, output=float(case.output), most=most)
+
+
+def prefill(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The prompts of a batch together, or of requests that join others; what the cache has is left out."""
+    batch = prompts_together(case, layout, given["_serve.running"])
+    fresh = fresh_tokens(case)
+    one = _through(case, layout, batch=batch, sequence=fresh, kv_tokens=float(case.prompt), phase="prefill")
     return {"_serve.prefill": one, "time.prefill_s": one.total_s}
 
 
