@@ -8,9 +8,10 @@ then another listing of the same run, then the table where it can be meant.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from suanli.workspace import Workspace
 Row = Mapping[str, str]
 ID = re.compile(r"_tp(\d+)(?:_0)?_ep(\d+|none)(?:_|$)")
 RUN = ("backend", "system", "mode", "isl", "osl", "concurrency")
+# Two runs of the same thing differ by less than this factor.
+ALIKE = 1.25
 FIGURES = ("silicon_ttft_ms", "silicon_tpot_ms")
 
 
@@ -31,6 +34,7 @@ def measured(root: Path, workspace: Workspace) -> Iterator[Trial | tuple[str, st
     for row in read(root / "measured" / "e2e_silicon.csv"):
         figures = (f"{float(row[k]):.4g}" for k in FIGURES)
         runs[*(row[k] for k in RUN), *figures].append(row)
+    trials: list[tuple[Row, Trial]] = []
     for listings in runs.values():
         # The listing whose id tells the layout speaks for all.
         row = min(listings, key=lambda r: ID.search(r["id"]) is None)
@@ -39,14 +43,41 @@ def measured(root: Path, workspace: Workspace) -> Iterator[Trial | tuple[str, st
             if again is not row:
                 yield source, "the same run listed again"
         try:
-            trial = _trial(row, source, workspace)
-            for figure, column, key in ((TTFT, "silicon_ttft_ms", "ttft_s"), (TPOT, "silicon_tpot_ms", "tpot_s")):
-                name, value = f"serving.{key}", float(row[column]) * 1e-3
-                if value <= 0.0:
-                    raise UnfitError(f"no measurement: {column}")
-                yield trial.on(figure=figure, measured=value, predict=lambda v, name=name: v[name])
+            trials.append((row, _trial(row, source, workspace)))
         except UnfitError as why:
             yield source, str(why)
+    untold = _untold(trials)
+    for row, trial in trials:
+        open_ = (*trial.open, *(("speculation, or a version",) if _sweep(row, trial) in untold else ()))
+        for figure, column, key in ((TTFT, "silicon_ttft_ms", "ttft_s"), (TPOT, "silicon_tpot_ms", "tpot_s")):
+            name, value = f"serving.{key}", float(row[column]) * 1e-3
+            if value > 0.0:
+                yield trial.on(figure=figure, measured=value, open=open_, predict=lambda v, name=name: v[name])
+            else:
+                yield trial.source, f"no measurement: {column}"
+
+
+def _sweep(row: Row, trial: Trial) -> tuple[str, ...]:
+    """Runs made together: of one engine and version, on one day, of one model in one precision."""
+    model = json.dumps(trial.scenario["model"], sort_keys=True)
+    return (row["backend"], row["backend_version"], row["measured_on"], trial.part, model, row["gemm_quant_mode"])
+
+
+def _untold(trials: Iterable[tuple[Row, Trial]]) -> set[tuple[str, ...]]:
+    """Sweeps with a run that another told in just the same words differs from by more than chance.
+
+    The table does not tell whether a model speculates, which halves a token's time: where two runs that it cannot
+    tell apart are that far apart, none of either sweep says which it is.
+    """
+    alike: dict[str, list[tuple[Row, Trial]]] = defaultdict(list)
+    for row, trial in trials:
+        alike[json.dumps(trial.scenario, sort_keys=True)].append((row, trial))
+    found: set[tuple[str, ...]] = set()
+    for same in alike.values():
+        times = [float(row["silicon_tpot_ms"]) for row, _ in same]
+        if max(times) > ALIKE * min(times):
+            found |= {_sweep(*one) for one in same}
+    return found
 
 
 def _trial(row: Row, source: str, workspace: Workspace) -> Trial:

@@ -29,7 +29,27 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "vocab_size": 103168,
         "tie_word_embeddings": False,
     },
-    "glm-5": {  # zai-org/GLM-5
+    "qwen3.5-35b-a3b": {
+        "model_type": "qwen3_5_moe_text",
+        "hidden_size": 2048,
+        "num_hidden_layers": 40,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 2,
+        "head_dim": 256,
+        "layer_types": ["linear_attention", "linear_attention", "linear_attention", "full_attention"] * 10,
+        "linear_num_key_heads": 16,
+        "linear_num_value_heads": 32,
+        "linear_key_head_dim": 128,
+        "linear_value_head_dim": 128,
+        "linear_conv_kernel_dim": 4,
+        "num_experts": 256,
+        "num_experts_per_tok": 8,
+        "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512,
+        "vocab_size": 248320,
+        "tie_word_embeddings": False,
+    },
+    "glm-5": {
         "model_type": "glm_moe_dsa",
         **dict(zip(KEYS, (6144, 12288, 78, 64, 64), strict=True)),
         "vocab_size": 154880,
@@ -75,10 +95,9 @@ def named(published: str, workspace: Workspace) -> dict[str, Any]:
         return {"config": CONFIGS[short] | {"name": short}}
     for name in (short, re.sub(r"-(v0\.1|\d{4})$", "", short)):
         try:
-            workspace.model(name)
+            return {"name": workspace.model(name).name}
         except SuanliError:
             continue
-        return {"name": name}
     # Spelled with other marks between its words.
     known = workspace.catalog().entries("model")
     spelled = {e.name for e in known for n in (e.name, *e.value.aliases) if _squeezed(n) == _squeezed(short)}

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from judge_data import Trial, UnfitError, Values, Verdict
+from judge_data import CACHE, SERVED, Trial, UnfitError, Values, Verdict
 from kernel_fallback import LeftOut
 from suanli import CollectiveModel, SuanliError, hookimpl
 from suanli.catalogs import Catalog
@@ -39,7 +39,10 @@ def _predicted(trial: Trial, workspace: Workspace) -> float:
             raise UnfitError("nothing fits, by our memory")
         workload = {k: v for k, v in scenario["workload"].items() if k != "batch"}
         scenario = scenario | {"workload": workload | {"concurrency": most}}
-    found = float(trial.predict(values(workspace.estimate(scenario))))
+    report = workspace.estimate(scenario)
+    if report.serving is not None and trial.figure not in (SERVED, CACHE) and not report.memory.fits:
+        raise UnfitError("does not fit, by our memory")
+    found = float(trial.predict(values(report)))
     if not found > 0.0:
         raise UnfitError("no figure")
     return found
