@@ -40,6 +40,11 @@ def _predicted(trial: Trial, workspace: Workspace) -> float:
         workload = {k: v for k, v in scenario["workload"].items() if k != "batch"}
         scenario = scenario | {"workload": workload | {"concurrency": most}}
     report = workspace.estimate(scenario)
+    asked = scenario["workload"]
+    if report.serving is not None and not report.memory.fits and asked.get("batch", 1) > 1:
+        # Of a batch larger than the cache some wait.
+        others = {k: v for k, v in asked.items() if k != "batch"}
+        report = workspace.estimate(scenario | {"workload": others | {"concurrency": asked["batch"]}})
     if report.serving is not None and trial.figure not in (SERVED, CACHE) and not report.memory.fits:
         raise UnfitError("does not fit, by our memory")
     found = float(trial.predict(values(report)))

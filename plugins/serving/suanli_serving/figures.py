@@ -7,7 +7,7 @@ from typing import Any
 
 from suanli import Case, Number, formula, maximum, minimum, where
 from suanli.costs import SECONDS_PER_HOUR, cost_of, energy_of, no_cost, no_energy
-from suanli_serving.cache import CHUNK_TOKENS, engine_batch, pass_batch
+from suanli_serving.cache import engine_batch, limits, pass_batch
 from suanli_serving.passes import fresh_tokens, prompts_together
 
 STEADY = "steady state of continuous batching: a request leaves, another joins (Yu et al. 2022, Orca)"
@@ -28,22 +28,22 @@ def joining_s(*, prefill_s: Number, decode_s: Number, queued_s: Number) -> Numbe
 
 
 @formula(unit="s", source=STEADY)
-def prompts_s(*, prefill_s: Number, others: Number, together: Number, output: float) -> Number:
+def prompts_s(*, added_s: Number, others: Number, together: Number, output: float) -> Number:
     """Seconds of prompts for each token: each of `others` requests passes its prompt once while one writes its output.
 
     Args:
-        prefill_s: One pass of prompts.
+        added_s: By which a pass of prompts lengthens a step.
         others: Requests that run beside the one.
         together: Prompts in a pass.
         output: Tokens it writes.
     """
-    return others / together * prefill_s / output
+    return others / together * added_s / output
 
 
 @formula(unit="s", source=CHUNKED)
-def chunk_s(*, prefill_s: Number, tokens: Number, most_tokens: float) -> Number:
-    """Seconds of the prompts in one step: what of a pass of so many tokens an engine puts into it."""
-    return prefill_s * minimum(most_tokens / tokens, 1.0)
+def chunk_s(*, added_s: Number, tokens: Number, most_tokens: float) -> Number:
+    """Seconds of the prompts in one step: what of a pass of so many tokens an engine puts into one."""
+    return added_s * minimum(most_tokens / tokens, 1.0)
 
 
 @formula(unit="s", source=CHUNKED)
@@ -86,11 +86,11 @@ def serving(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]
         together = prompts_together(case, layout, running)
         others = maximum(running / (layout.attention_data * layout.pipeline) - together, 0.0)
         output, tokens = float(case.output), together * fresh_tokens(case)
-        prompts = prompts_s(prefill_s=ttft, others=others, together=together, output=output)
-        chunk = chunk_s(prefill_s=ttft, tokens=tokens, most_tokens=CHUNK_TOKENS)
-        ttft = joining_s(
-            prefill_s=ttft, decode_s=tpot, queued_s=queued_s(prompts_s=prompts, chunk_s=chunk, output=output)
-        )
+        added = given["_serve.added_s"]
+        prompts = prompts_s(added_s=added, others=others, together=together, output=output)
+        chunk = chunk_s(added_s=added, tokens=tokens, most_tokens=float(limits(case).tokens))
+        queued = queued_s(prompts_s=prompts, chunk_s=chunk, output=output)
+        ttft = joining_s(prefill_s=ttft, decode_s=tpot, queued_s=queued)
         tpot = shared_s(decode_s=tpot, prompts_s=prompts, chunk_s=chunk)
     whole = latency_s(ttft_s=ttft, tpot_s=tpot, output=float(case.output))
     requests = running * layout.replicas

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suanli import Profile, Stage
+from suanli import Limits, Profile, Stage
 from suanli_serving import accuracy
 from suanli_serving.cache import memory
 from suanli_serving.figures import STATIC, STEADY, bound, cost, price, serving
@@ -54,7 +54,7 @@ STAGES = (
         name="serving-prefill",
         workloads=KINDS,
         needs=("_serve.running",),
-        gives=("_serve.prefill", "time.prefill_s"),
+        gives=("_serve.prefill", "_serve.added_s", "time.prefill_s"),
         reads=READS,
         divided=True,
         run=prefill,
@@ -77,7 +77,7 @@ STAGES = (
     Stage(
         name="serving-batch",
         workloads=KINDS,
-        needs=("time.prefill_s", "time.decode_s", "_serve.running"),
+        needs=("time.prefill_s", "time.decode_s", "_serve.added_s", "_serve.running"),
         gives=(*(f"serving.{f}" for f in FIGURES), "throughput.tokens_per_s"),
         reads=READS,
         run=serving,
@@ -118,6 +118,12 @@ STAGES = (
     ),
 )
 
+VLLM_LIMITS = (
+    Limits(requests=1024, tokens=8192, least_memory_bytes=70 * 2**30, other_generations=("ampere",)),
+    Limits(requests=256, tokens=2048),
+)
+"""Of its server: vllm/engine/arg_utils.py, as pull requests 16158, 17073 and 17885 of vllm-project/vllm left it."""
+
 PROFILES = (
     Profile(
         name="vllm",
@@ -125,7 +131,9 @@ PROFILES = (
         memory_fraction=0.9,
         sequence_parallel=False,
         custom_all_reduce=True,
-        source="vllm-project/vllm",
+        mixed=True,
+        limits=VLLM_LIMITS,
+        source="vllm-project/vllm; prompts in chunks beside tokens: docs/configuration/optimization.md",
     ),
     Profile(
         name="sglang",
@@ -145,8 +153,9 @@ PROFILES = (
         custom_all_reduce=True,
         dispatch_once=True,
         dispatch_narrow=True,
+        mixed=True,
         aliases=("trtllm",),
-        source="NVIDIA/TensorRT-LLM",
+        source="NVIDIA/TensorRT-LLM; prompts beside tokens: docs, In-flight Batching",
     ),
     Profile(
         name="fastertransformer",
