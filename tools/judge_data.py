@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from suanli import Accelerator
 from suanli.workspace import Workspace
@@ -60,12 +59,6 @@ class Trial:
     def on(self, **changes: Any) -> Trial:
         """This trial with some of it changed."""
         return replace(self, **changes)
-
-    @property
-    def half(self) -> Literal["set", "check"]:
-        """Bands are set on one half of the rows and checked on the other, by a hash of what was run."""
-        run = re.sub(r"[-_](mem|mfu|tps|hfu)$", "", self.row)
-        return "check" if hashlib.sha256(run.encode()).digest()[0] % 2 else "set"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from suanli import Band
 
+LAUNCH_S = 0.84e-3
+"""Seconds PyTorch takes to launch a layer of a dense transformer: the median over runs of single requests whose kernels
+are shorter, which the Qwen team published of transformers on A100 and H20; ``tools/fit_overhead.py``."""
+
 RUNS = "published serving runs, none of them fitted to; docs/accuracy.md"
 
 TPOT = Band(fitted=(0.57, 1.15), unmeasured=(0.58, 1.12), evidence=f"1,329 {RUNS}")

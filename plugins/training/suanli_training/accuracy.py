@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from suanli import Band
 
-OVERHEAD_SOURCE = "median over half of the published runs of a stack, checked on the other half; docs/accuracy.md"
-MEGATRON_OVERHEAD = 0.18
-FSDP_OVERHEAD = 0.32
+OVERHEAD_SOURCE = "median over the published runs of a stack, each source counting alike; docs/accuracy.md"
+MEGATRON_OVERHEAD = 0.23
+FSDP_OVERHEAD = 0.26
 
 STEP = Band(
     fitted=(0.83, 1.43),
