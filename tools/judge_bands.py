@@ -75,7 +75,7 @@ def interval(ratios: Array, sources: Sequence[str], witnesses: Sequence[Hashable
     if len(names) >= ENOUGH_SOURCES:
         for tail in TAILS:
             covered = _covered(logs, weight, of, names, tail)
-            if covered >= WANTED:
+            if covered >= WANTED - 1e-9:
                 break
     low, high = np.exp(quantile(logs, weight, [tail, 1.0 - tail]))
     return Interval(float(low), float(high), tail, covered, len(names))

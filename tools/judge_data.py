@@ -94,7 +94,8 @@ def part_of(published: str, workspace: Workspace, *, memory: bool = False) -> st
     words = _words(told)
     if memory and "-".join(words) in SAME_MEMORY:
         return SAME_MEMORY["-".join(words)]
-    best, fewest = None, len(words) + 1
+    best: str | None = None
+    fewest = len(words) + 1
     for entry in workspace.catalog().entries("accelerator"):
         device = entry.value
         beside = {*_words(device.architecture or ""), *_capacities(device)}

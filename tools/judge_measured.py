@@ -31,6 +31,7 @@ FIGURES = ("silicon_ttft_ms", "silicon_tpot_ms")
 def measured(root: Path, workspace: Workspace) -> Iterator[Trial | tuple[str, str]]:
     """Two trials for each run."""
     runs: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    row: Row
     for row in read(root / "measured" / "e2e_silicon.csv"):
         figures = (f"{float(row[k]):.4g}" for k in FIGURES)
         runs[*(row[k] for k in RUN), *figures].append(row)

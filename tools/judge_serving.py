@@ -53,6 +53,9 @@ PROFILES = {
     "mindie": "mindie",
     "transformers": "transformers-generate",
 }
+# Before there were graphs to replay: vLLM has them since December 2023 (vllm-project/vllm, pull request 2148 documents
+# them), its plugin for Ascend 0.9 only on the engine its guide switches on by hand (docs, Graph Mode Guide, v0.9.1).
+BEFORE_GRAPHS = re.compile(r"vLLM (\(Nov-2023\)|~?0\.(1\.|2\.[0-5]))|vLLM-Ascend v0\.[0-9]\.")
 # A batch that stays until all are done; elsewhere requests come and go.
 STATIC = re.compile(r"static batch|fixed batch|batch 1|output tokens/\(prefill")
 # Digits of a figure that tell it from another machine's.
@@ -110,6 +113,8 @@ def _published(row: Mapping[str, str], source: str, workspace: Workspace) -> Tri
     implementation: dict[str, Any] = {}
     if source in PROFILES:
         implementation["profile"] = PROFILES[source]
+    if BEFORE_GRAPHS.search(row["engine+version"]):
+        implementation["graphs"] = False
     if "flash-attn" in row["engine+version"]:
         implementation["attention"] = "flash"
     trial = Trial(

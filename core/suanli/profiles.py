@@ -40,7 +40,8 @@ class Profile:
         fused: Whether residuals and rotations are folded into their neighbours' passes.
         unfused: Whether every elementary step keeps what its own gradient needs.
         passes: Passes over memory an elementwise step takes, next to one fused kernel.
-        layer_overhead_s: Host time to launch a layer's kernels one by one; they run meanwhile. 0 where a graph does.
+        layer_overhead_s: Host time to launch a layer's kernels one by one; they run meanwhile.
+        graphs: Serving: whether it replays steps from captured graphs by default, with no launch to wait for.
         overlap: Whether exchanges that can hide behind computation do.
         sequence_parallel: Whether it divides the sequence where tensor parallelism does not divide.
         memory_fraction: Serving: share of memory it takes for weights and cache.
@@ -69,6 +70,7 @@ class Profile:
     memory_fraction: float = 1.0
     overhead_ratio: float = 0.0
     step_overhead_s: float = 0.0
+    graphs: bool = False
     mixed: bool = False
     limits: tuple[Limits, ...] = ()
     custom_all_reduce: bool = False

@@ -30,7 +30,7 @@ def pass_s(*, compute_s: Number, communication_s: Number, launching_s: float, ov
     return maximum(compute_s + communication_s, launching_s) + overhead_s
 
 
-def _through(case: Case, layout: Any, *, batch: Number, sequence: float, kv_tokens: float, phase: str) -> Pass:
+def _through(case: Case, layout: Any, *, batch: Number, sequence: Number, kv_tokens: Number, phase: str) -> Pass:
     at = case.local(layout, batch=batch, sequence=sequence, kv_tokens=kv_tokens, phase=phase)
     # Only the last position of each request is turned into logits.
     end = case.local(layout, batch=batch, sequence=layout.context * 1.0, kv_tokens=kv_tokens, phase=phase, wide=True)
@@ -46,7 +46,7 @@ def _through(case: Case, layout: Any, *, batch: Number, sequence: float, kv_toke
     shown["pipeline"] = _hand_over(case, layout, at)
     a = total(f"{phase}_compute_s", "s", compute)
     b = total(f"{phase}_communication_s", "s", shown)
-    launching = case.profile.layer_overhead_s * len(case.model.layers)
+    launching = 0.0 if case.graphs else case.profile.layer_overhead_s * len(case.model.layers)
     host = case.profile.step_overhead_s
     return Pass(a, b, pass_s(compute_s=a, communication_s=b, launching_s=launching, overhead_s=host))
 

@@ -128,6 +128,8 @@ PROFILES = (
     Profile(
         name="vllm",
         kind="serving",
+        layer_overhead_s=accuracy.LAUNCH_S,
+        graphs=True,
         memory_fraction=0.9,
         sequence_parallel=False,
         custom_all_reduce=True,
@@ -138,6 +140,8 @@ PROFILES = (
     Profile(
         name="sglang",
         kind="serving",
+        layer_overhead_s=accuracy.LAUNCH_S,
+        graphs=True,
         memory_fraction=0.88,
         sequence_parallel=False,
         custom_all_reduce=True,
@@ -148,6 +152,8 @@ PROFILES = (
     Profile(
         name="tensorrt-llm",
         kind="serving",
+        layer_overhead_s=accuracy.LAUNCH_S,
+        graphs=True,
         memory_fraction=0.9,
         sequence_parallel=False,
         custom_all_reduce=True,
@@ -160,11 +166,19 @@ PROFILES = (
     Profile(
         name="fastertransformer",
         kind="serving",
+        graphs=True,
         sequence_parallel=False,
         aliases=("ft",),
         source="NVIDIA/FasterTransformer, docs/gpt_guide.md: static batches, all-reduces by NCCL; retired",
     ),
-    Profile(name="mindie", kind="serving", memory_fraction=0.9, sequence_parallel=False, source="Huawei MindIE"),
+    Profile(
+        name="mindie",
+        kind="serving",
+        graphs=True,
+        memory_fraction=0.9,
+        sequence_parallel=False,
+        source="Huawei MindIE",
+    ),
     Profile(
         name="transformers-generate",
         kind="serving",
