@@ -141,8 +141,11 @@ def _published(row: Mapping[str, str], source: str, workspace: Workspace) -> Tri
 def _layout(row: Mapping[str, str], devices: int) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The layout a row states, and what it leaves open."""
     tensor, stages, experts = whole(row, "tp"), whole(row, "pp"), whole(row, "ep") or 1
-    layout = {"tensor": tensor or 1, "pipeline": stages or 1, "expert": experts, "attention_data": 1, "replicas": 1}
+    layout: dict[str, Any] = {"tensor": tensor or 1, "pipeline": stages or 1}
+    layout |= {"expert": experts, "attention_data": 1, "replicas": 1}
     used = layout["tensor"] * layout["pipeline"]
+    if "attention-DP enabled" in row["notes"] and used == devices:  # "tensor" ranks that divide requests instead
+        return layout | {"tensor": 1, "attention_data": tensor, "expert": tensor}, ("expert",)
     if used == devices:
         return layout, () if tensor or devices == 1 else ("tensor",)
     if tensor and experts == devices:  # experts over all of them: attention is told to be divided into fewer

@@ -22,9 +22,18 @@ def latency_s(*, ttft_s: Number, tpot_s: Number, output: float) -> Number:
 
 
 @formula(unit="s", source=STEADY)
-def joining_s(*, prefill_s: Number, decode_s: Number, queued_s: Number) -> Number:
-    """Seconds to the first token of a request that joins: half a step and those before it to wait, then its prompt."""
-    return decode_s / 2.0 + queued_s + prefill_s
+def joining_s(*, step_s: Number, others: Number, queued_s: Number, prefill_s: Number) -> Number:
+    """Seconds to the first token of a request that joins others.
+
+    It is sent when one before it has its last token, so the next step is under way without it; then its prompt passes.
+
+    Args:
+        step_s: A step with the prompts it carries.
+        others: Requests that run beside it; with none there is no step to wait for.
+        queued_s: Waiting for the prompts before its own.
+        prefill_s: The pass of its prompt.
+    """
+    return minimum(others, 1.0) * step_s + queued_s + prefill_s
 
 
 @formula(unit="s", source=STEADY)
@@ -55,7 +64,7 @@ def shared_s(*, decode_s: Number, prompts_s: Number, chunk_s: Number) -> Number:
 @formula(unit="s", source="Little's law: who is not among those that write waits for its prompt to pass")
 def queued_s(*, prompts_s: Number, chunk_s: Number, output: float) -> Number:
     """Seconds a request waits for the prompts before its own, where more come than steps can carry."""
-    return maximum(prompts_s - chunk_s, 0.0) * (output - 1.0)
+    return maximum(prompts_s - chunk_s, 0.0) * output
 
 
 @formula(unit="tokens_per_s", source=STATIC)
@@ -90,8 +99,8 @@ def serving(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]
         prompts = prompts_s(added_s=added, others=others, together=together, output=output)
         chunk = chunk_s(added_s=added, tokens=tokens, most_tokens=float(limits(case).tokens))
         queued = queued_s(prompts_s=prompts, chunk_s=chunk, output=output)
-        ttft = joining_s(prefill_s=ttft, decode_s=tpot, queued_s=queued)
         tpot = shared_s(decode_s=tpot, prompts_s=prompts, chunk_s=chunk)
+        ttft = joining_s(step_s=tpot, others=others, queued_s=queued, prefill_s=ttft)
     whole = latency_s(ttft_s=ttft, tpot_s=tpot, output=float(case.output))
     requests = running * layout.replicas
     if case.concurrency is not None:
