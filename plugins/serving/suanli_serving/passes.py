@@ -88,7 +88,7 @@ def prompts_together(case: Case, layout: Any, running: Number) -> Number:
     batch = pass_batch(layout, running)
     if case.concurrency is None:
         return batch
-    most = max(1.0, float(limits(case).tokens) // fresh_tokens(case))
+    most = max(1.0, float(limits(case).tokens) / fresh_tokens(case))
     return joining_requests(batch=batch, output=float(case.output), most=most)
 
 
