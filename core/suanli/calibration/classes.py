@@ -109,7 +109,7 @@ class Physics:
 DYNAMIC = ("fp8", "int8", "fp4", "fp8_block")
 """Products whose engine quantises the inputs while running."""
 WHOLE_SUMS: frozenset[str | tuple[str, str]] = frozenset(("fp8", "fp8_block", "int8", ("ada", "fp8_static")))
-"""Precisions, of any generation or one, whose measured kernels leave the sum of a tile to one core."""
+"""Precisions, of any measured generation or one, whose kernels leave the sum of a tile to one core."""
 WHOLE_KEYS = {("ampere", "mla_decode"), ("ada", "mla_decode")}
 """Where the measured engine leaves the keys of a sequence to one core."""
 EIGHT_BIT = {("hopper", "int8_wo"): "int8"}
@@ -139,7 +139,8 @@ def _measured(generation: str, kernel: str, precision: str) -> Physics:
     cube = generation.startswith("davinci")
     if kernel == "gemm":
         multiplies = EIGHT_BIT.get((generation, precision), "")
-        whole = cube or multiplies or precision in WHOLE_SUMS or (generation, precision) in WHOLE_SUMS
+        whole = cube or bool(multiplies) or generation != FALLBACK and precision in WHOLE_SUMS
+        whole = whole or (generation, precision) in WHOLE_SUMS
         fixed: dict[str, Any] = {"tiles": CUBE_TILES if cube else GPU_TILES}
         free = {**GEMM, **(QUANTISE if precision in DYNAMIC or multiplies else {})}
         if whole:
