@@ -139,7 +139,7 @@ def _measured(generation: str, kernel: str, precision: str) -> Physics:
     cube = generation.startswith("davinci")
     if kernel == "gemm":
         multiplies = EIGHT_BIT.get((generation, precision), "")
-        whole = cube or bool(multiplies) or generation != FALLBACK and precision in WHOLE_SUMS
+        whole = cube or bool(multiplies) or (generation != FALLBACK and precision in WHOLE_SUMS)
         whole = whole or (generation, precision) in WHOLE_SUMS
         fixed: dict[str, Any] = {"tiles": CUBE_TILES if cube else GPU_TILES}
         free = {**GEMM, **(QUANTISE if precision in DYNAMIC or multiplies else {})}
