@@ -46,6 +46,34 @@ bandwidth = "100 GB/s"
 [[system.tier]]
 name = "between"
 bandwidth = "10 GB/s"
+
+[[system]]
+id = "slow-rack"
+accelerator = "hand-server"
+accelerators_per_node = 4
+source = { all = "made up" }
+[[system.tier]]
+name = "inside"
+span = 4
+bandwidth = "5 GB/s"
+[[system.tier]]
+name = "between"
+bandwidth = "1 GB/s"
+
+[[system]]
+id = "flat-rack"
+accelerator = "hand-server"
+accelerators_per_node = 1
+source = { all = "made up" }
+[[system.tier]]
+name = "everywhere"
+bandwidth = "10 GB/s"
+
+[[system]]
+id = "hand-alone"
+accelerator = "hand-server"
+accelerators_per_node = 1
+source = { all = "made up" }
 """
 EFFICIENCY = """
 [[efficiency]]
@@ -355,3 +383,108 @@ def test_a_model_that_fills_its_memory_has_room_for_nothing(workspace: Workspace
     report, found = joined(workspace, 8, assumptions={"reserve": "18 GB"})
     assert (found.max_concurrency, found.kv_cache_tokens, found.batch) == (0, 0, 1)
     assert not report.memory.fits
+
+
+# ---- What decides --------------------------------------------------------------------------------------------------
+SHORT = {"prompt": 8, "output": 8}  # so that the cache is next to nothing: a step half way sees 12 tokens
+
+
+def shares(sequences: int, link: float) -> dict[str, float]:
+    """Seconds of a step on one stage at full rate: arithmetic, traffic, exchanges."""
+    width = 512 + 2 * 256
+    matrices = H * width + H * 512 + H * 2 * 2048 + H * 2048
+    ends = [(H, width), (512, H), (H, 2 * 2048), (2048, H)]  # of each product, what it reads and writes of a token
+    flops, moved = core_work(sequences, 1, 12)
+    head = H * VOCABULARY // 2
+    passes = 2 * 2 * H + 2 * 3 * H + 2 * (512 + 256) + 3 * 2048
+    tokens = 2 * (passes + sum(a + b for a, b in ends))
+    ended = 2 * (2 * H + 2 * H + H + VOCABULARY // 2)  # embedding, norm, and what the head reads and writes
+    stream = 2 * sequences * H
+    return {
+        "compute": (LAYERS * (2 * sequences * matrices + flops) + 2 * sequences * head) / PEAK,
+        "memory": (LAYERS * (2 * matrices + sequences * tokens + moved) + 2 * head + sequences * ended) / MEMORY,
+        "communication": (2 * LAYERS + 1) * 2 * stream * 1 / 2 / link,
+    }
+
+
+@pytest.mark.parametrize(
+    ("batch", "machine", "bound"),
+    [
+        # Traffic is 0.1 ms of weights and 0.34 us a request, arithmetic 0.96 us a request: they meet near 165.
+        (3, "hand-rack", "memory"),
+        (150, "hand-rack", "memory"),
+        (185, "hand-rack", "compute"),
+        (2000, "hand-rack", "compute"),
+        # Links of 5 GB/s take 4.5 us a request: they meet the traffic near 24.
+        (20, "slow-rack", "memory"),
+        (28, "slow-rack", "communication"),
+    ],
+)
+def test_what_decides_a_step_is_its_largest_share(workspace: Workspace, batch: int, machine: str, bound: str) -> None:
+    """Weights read once weigh most in small batches, arithmetic in large ones, exchanges where links are slow."""
+    link = {"hand-rack": INSIDE, "slow-rack": 5e9}[machine]
+    by_hand = shares(batch, link)
+    assert max(by_hand, key=lambda k: by_hand[k]) == bound
+    layout = {"tensor": 2, "pipeline": 1, "replicas": 4}
+    report, found = served(workspace, workload=SHORT | {"batch": batch}, layout=layout, system={"name": machine})
+    assert report.time.decode_s == close(sum(by_hand.values()))
+    assert found.bound == bound
+
+
+def test_a_slow_host_decides(workspace: Workspace) -> None:
+    """8 ms of the host are more than any share of a step of a tenth of a millisecond."""
+    assert served(workspace, implementation={"profile": "hand-host"})[1].bound == "overhead"
+
+
+# ---- Other axes ----------------------------------------------------------------------------------------------------
+def test_context_ranks_share_the_tokens_of_a_sequence(workspace: Workspace) -> None:
+    """Two ranks that share each sequence keep half of its cache each, and the same weights."""
+    layout = {"tensor": 2, "pipeline": 1, "context": 2, "replicas": 2}
+    parts = served(workspace, layout=layout)[0].memory.per_accelerator
+    assert parts.weights_bytes == close(2 * (LAYERS * LAYER + 2 * END + H))
+    assert parts.kv_cache_bytes == close(BATCH * (PROMPT + OUTPUT) * LAYERS * 1024 / 2)
+
+
+def test_prices_and_power_nobody_states_are_noted(workspace: Workspace) -> None:
+    """Without a price there is no cost, without power no energy, and a note says so of each figure."""
+    assumed = {k: v for k, v in SCENARIO["assumptions"].items() if k != "price_per_hour"}
+    report = workspace.estimate(SCENARIO | {"system": {"name": "slow-rack", "accelerators": 8}, "assumptions": assumed})
+    found = report.serving
+    assert found is not None
+    noted = {p.figure: p.code for p in report.problems if p.severity == "note"}
+    for figure, code in (
+        ("cost_per_hour", "no-price"),
+        ("cost_per_million_output_tokens", "no-price"),
+        ("energy_per_output_token_j", "no-power"),
+    ):
+        assert getattr(found, figure) is None
+        assert noted[f"serving.{figure}"] == code
+
+
+def warned(report: suanli.Report) -> set[str]:
+    """Codes of the warnings of a report."""
+    return {p.code for p in report.problems if p.severity == "warning"}
+
+
+def test_tensor_ranks_past_a_node_are_warned_of(workspace: Workspace) -> None:
+    """Four tensor ranks fill a node; eight reach past it."""
+    inside, _ = served(workspace, layout={"tensor": 4, "pipeline": 1, "replicas": 2})
+    past, _ = served(workspace, layout={"tensor": 8, "pipeline": 1, "replicas": 1})
+    assert "tensor-past-scale-up" not in warned(inside)
+    assert "tensor-past-scale-up" in warned(past)
+
+
+def test_idle_engines_are_warned_of(workspace: Workspace) -> None:
+    """Three requests leave one of four engines idle, four do not; nor does a batch each engine has."""
+    assert "idle-replicas" in warned(joined(workspace, 3)[0])
+    assert "idle-replicas" not in warned(joined(workspace, 4)[0])
+    assert not warned(served(workspace, workload={"batch": 1}, layout={"pipeline": 1, "replicas": 4})[0])
+
+
+def test_on_a_network_of_one_reach_no_tensor_group_is_too_wide(workspace: Workspace) -> None:
+    """Where one network joins everything alike, and where an accelerator stands alone, there is nothing to reach past."""
+    flat, _ = served(workspace, system={"name": "flat-rack"}, layout={"tensor": 8, "pipeline": 1, "replicas": 1})
+    one = {"tensor": 1, "pipeline": 1, "replicas": 1}
+    alone, _ = served(workspace, system={"name": "hand-alone", "accelerators": 1}, layout=one)
+    assert not warned(flat)
+    assert not warned(alone)
