@@ -14,10 +14,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import suanli
-from suanli import Profile, Workspace
+from suanli import ParallelismRule, Profile, Workspace
 from suanli.report import Serving
 from suanli.testing import installed_plugins, make_plugin
 
@@ -201,12 +202,16 @@ def close(expected: float) -> Any:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The installed plugins, the made-up machine, and the made-up engines."""
-    folder: Path = tmp_path_factory.mktemp("hand")
+    engines = make_plugin("engines", profiles=[PLAIN, HOST])
+    return Workspace(plugins=[*installed_plugins(), engines], paths=[made(tmp_path_factory.mktemp("hand"))])
+
+
+def made(folder: Path) -> Path:
+    """A folder with the made-up machine."""
     parts = [CATALOG, *(EFFICIENCY.format(kernel=k, precision=p) for k, p in KERNELS.items())]
     parts += [FABRIC.format(fabric=f) for f in ("switch", "nic")]
     (folder / "hand.toml").write_text("\n".join(parts), encoding="utf-8")
-    engines = make_plugin("engines", profiles=[PLAIN, HOST])
-    return Workspace(plugins=[*installed_plugins(), engines], paths=[folder])
+    return folder
 
 
 def served(workspace: Workspace, **sections: Any) -> tuple[suanli.Report, Serving]:
@@ -443,6 +448,32 @@ def test_context_ranks_share_the_tokens_of_a_sequence(workspace: Workspace) -> N
     parts = served(workspace, layout=layout)[0].memory.per_accelerator
     assert parts.weights_bytes == close(2 * (LAYERS * LAYER + 2 * END + H))
     assert parts.kv_cache_bytes == close(BATCH * (PROMPT + OUTPUT) * LAYERS * 1024 / 2)
+
+
+@attrs.frozen(kw_only=True)
+class Spread(ParallelismRule):
+    """Divides inner widths over neighbours of an axis of its own, and exchanges nothing."""
+
+    def group(self, name: str, layout: Any) -> Any:
+        """Neighbours."""
+        return layout[self.field], 1.0
+
+
+def test_an_axis_of_a_plugin_divides_an_engine_too(tmp_path: Path) -> None:
+    """Two ranks of an axis that divides inner widths hold half of the feed-forward, and have half of its work."""
+    rule = Spread(name="spread", field="spread", roles=("ffn",), reads=("spread",), source="made up")
+    plugin = make_plugin("spreading", profiles=[PLAIN], parallelisms=[rule])
+    workspace = Workspace(plugins=[*installed_plugins(), plugin], paths=[made(tmp_path)])
+    layout = {"tensor": 2, "pipeline": 1, "replicas": 2, "spread": 2}
+    report, found = served(workspace, layout=layout, workload={"batch": 1})
+    wide, _ = served(workspace, layout=layout | {"spread": 1, "replicas": 4}, workload={"batch": 1})
+    assert report.memory.per_accelerator.weights_bytes == close(
+        2 * (LAYERS * (LAYER - 3 * H * INNER // 4) + 2 * END + H)
+    )
+    saved = 2 * H * 2 * 2048 / 2 / PEAK + 2 * H * 2048 / 2 / PEAK  # FLOPs of a token in up, gate and down
+    saved += 2 * (3 * H * 2048 / 2 + 2 * 2048 / 2 + 2048 / 2 + 3 * 2048 / 2) / MEMORY  # weights, what is made of them
+    assert report.time.decode_s == close((wide.time.decode_s or 0.0) - LAYERS * saved)
+    assert found.bound == "memory"
 
 
 def test_prices_and_power_nobody_states_are_noted(workspace: Workspace) -> None:
