@@ -69,7 +69,16 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
         (*PLUGINS, "tests/unit/test_catalog_files.py", "tests/unit/test_prices.py", "tests/unit/test_confidential.py"),
         30,
     ),
-    "rulebook": (("core/suanli/rulebook.py",), (*RULES, *SERVING), 20),
+    "rulebook": (
+        (
+            "core/suanli/rulebook.py",
+            "core/suanli/rule_inputs.py",
+            "core/suanli/rule_kinds.py",
+            "core/suanli/rule_readings.py",
+        ),
+        (*RULES, *SERVING),
+        40,
+    ),
     "handbook": (("plugins/handbook/suanli_handbook",), (*SERVING, *RULES, "tests/reference/test_rule_errors.py"), 40),
     "training": (
         (
@@ -79,6 +88,19 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
         ),
         LAWS,
         30,
+    ),
+    "serving": (
+        ("plugins/serving/suanli_serving",),
+        (
+            "tests/reference/test_serving_by_hand.py",
+            "tests/unit/test_engines.py",
+            "tests/docs/test_accuracy.py",
+            "tests/unit/test_paging.py",
+            SERVING[0],
+            "tests/property/test_tables.py",
+            "tests/property/test_laws.py",
+        ),
+        40,
     ),
 }
 

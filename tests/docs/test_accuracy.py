@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from suanli_serving import accuracy as served
-from suanli_training import accuracy as trained
 
 from suanli import Band
+from suanli_serving import accuracy as served
+from suanli_training import accuracy as trained
 
 TEXT = (Path(__file__).parents[2] / "docs" / "accuracy.md").read_text(encoding="utf-8")
 BANDS = {

@@ -412,7 +412,7 @@ def test_rates_of_one_accelerator(report: suanli.Report) -> None:
 
 
 def test_a_run_takes_so_many_steps(workspace: suanli.Workspace) -> None:
-    """A billion tokens are 1e9 / 65,536 steps; 48 accelerators at 2 an hour; twelve nodes of 5 kW, 20 % for the site."""
+    """1e9 tokens are 1e9 / 65,536 steps; 48 accelerators at 2 an hour; 12 nodes of 5 kW, 20 % more for the site."""
     prices = {"price_per_hour": 2.0, "currency": "CNY", "pue": 1.2}
     found = changed(workspace, workload={"tokens": 1e9}, assumptions=prices)
     assert found.run is not None
@@ -531,13 +531,14 @@ def test_one_layer_alone_hides_nothing_of_its_exchange(workspace: suanli.Workspa
     config = CONFIG | {"num_hidden_layers": 3}
     asked = {"model": {"config": config}}
     both = [
-        changed(workspace, **asked, implementation={"overlap": overlap}).time.exposed_data_s for overlap in (True, False)
+        changed(workspace, **asked, implementation={"overlap": overlap}).time.exposed_data_s
+        for overlap in (True, False)
     ]
     assert both[0] == close(both[1] or 0.0)
 
 
 def test_a_tied_head_is_a_copy_on_the_last_of_several_stages(workspace: suanli.Workspace) -> None:
-    """With the embedding on another rank the last stage holds half of a table of its own; alone there is one table."""
+    """With the embedding on another rank the last stage has half of a table of its own; alone there is one table."""
     tied = {"model": {"config": CONFIG | {"tie_word_embeddings": True}}}
     apart = changed(workspace, **tied).memory.stages
     assert [s.weights_bytes for s in apart] == [close(w) for w in WEIGHTS]
@@ -555,6 +556,14 @@ def test_chunks_travel_while_others_compute(workspace: suanli.Workspace) -> None
     shown = changed(workspace, **nine, layout=layout, implementation={"overlap": False})
     assert hidden.time.exposed_pipeline_s == 0
     assert shown.time.exposed_pipeline_s == close(9 * 2 * HAND_OVER)
+
+
+def test_the_only_copy_of_an_expert_is_not_divided(workspace: suanli.Workspace) -> None:
+    """With an expert on each pair of 16 ranks there is one copy of it, and ZeRO divides the dense part alone."""
+    found = changed(workspace, layout={"expert": 8}).memory.stages
+    expected = [close(12 * (d / 8 + RANK_EXPERTS / 2)) for d in STAGE_PARAMETERS]  # half as many experts, undivided
+    assert [s.optimizer_bytes for s in found] == expected
+    assert [s.weights_bytes for s in found] == [close(2 * (d + RANK_EXPERTS / 2)) for d in STAGE_PARAMETERS]
 
 
 def test_tables_all_parameters_share_are_whole_on_every_rank(workspace: suanli.Workspace) -> None:

@@ -513,7 +513,7 @@ def test_idle_engines_are_warned_of(workspace: Workspace) -> None:
 
 
 def test_on_a_network_of_one_reach_no_tensor_group_is_too_wide(workspace: Workspace) -> None:
-    """Where one network joins everything alike, and where an accelerator stands alone, there is nothing to reach past."""
+    """Where one network joins all alike, and where an accelerator stands alone, there is nothing to reach past."""
     flat, _ = served(workspace, system={"name": "flat-rack"}, layout={"tensor": 8, "pipeline": 1, "replicas": 1})
     one = {"tensor": 1, "pipeline": 1, "replicas": 1}
     alone, _ = served(workspace, system={"name": "hand-alone", "accelerators": 1}, layout=one)
