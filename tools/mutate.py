@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 SEED = 20
 LIMIT_S = 180.0
 SERVING = ("tests/reference/test_articles_serving.py", "tests/reference/test_articles_training.py")
-RULES = ("tests/unit/test_rules.py", "tests/unit/test_rule_readings.py")
+RULES = ("tests/unit/test_rules.py", "tests/unit/test_rule_readings.py", "tests/unit/test_rule_kinds.py")
 LAWS = (
     "tests/reference/test_by_hand.py",
     "tests/reference/test_korthikanti.py",
@@ -76,10 +76,14 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
             "core/suanli/rule_kinds.py",
             "core/suanli/rule_readings.py",
         ),
-        (*RULES, *SERVING),
+        (*RULES, "tests/unit/cli/test_rule.py", *SERVING),
         40,
     ),
-    "handbook": (("plugins/handbook/suanli_handbook",), (*SERVING, *RULES, "tests/reference/test_rule_errors.py"), 40),
+    "handbook": (
+        ("plugins/handbook/suanli_handbook",),
+        ("tests/reference/test_rule_formulas.py", *SERVING, *RULES, "tests/reference/test_rule_errors.py"),
+        40,
+    ),
     "training": (
         (
             "plugins/training/suanli_training/step.py",
