@@ -36,7 +36,11 @@ def plain(*, share: float = 1.0) -> float:
 @pytest.mark.parametrize(
     ("kind", "sound", "wrong"),
     [
-        ("float", [1, 2.5, -3, 1e299, [1, 2]], ["1", True, None, 1e300, float("inf"), [1, "2"], [True], [1, None], []]),
+        (
+            "float",
+            [1, 2.5, -3, 1e299, [1], [1, 2]],
+            ["1", True, None, 1e300, float("inf"), [1, "2"], [True], [1, None], []],
+        ),
         ("str", ["a", ["a", "b"]], [1, ["a", 1], None]),
         ("bool", [True, False, [True, False]], [0, 1, "true", [True, 1]]),
         ("tuple[float, ...]", [[1], (1, 2.0)], [1, [], [1, "a"], ["a", 1], [True]]),
@@ -268,6 +272,7 @@ def test_a_peak_goes_by_format_and_sparsity_too() -> None:
     """What can tell a peak are machines, and how: in which format, dense or not; what tells layers is the model."""
     assert subjects_of(["layers"]) == {"model"}
     assert subjects_of(["layers", "nothing"]) == {"model"}
+    assert subjects_of(["layers", "peak_flops_per_s"]) == {"model", "accelerator", "system", "precision", "sparse"}
     assert subjects_of(["peak_flops_per_s"]) == {"accelerator", "system", "precision", "sparse"}
     assert subjects_of(["bandwidth_bytes_per_s"]) == {"accelerator", "system"}
 
@@ -315,3 +320,10 @@ def test_a_question_is_estimated_on_the_machine_it_names() -> None:
     assert table.parameters.total == suanli.model(config).parameters.total
     with pytest.raises(SuanliError, match="system"):
         Asked(default(), {"model": "llama-7b"}).estimate(**layout)
+
+
+def test_answers_and_rules_can_be_kept_in_a_set() -> None:
+    """Asked twice, a rule gives equal answers, of which a set keeps one; and so with rules."""
+    made = rule(plain, reads={"share": "layers"})
+    assert len({made(share=2.0), made(share=2.0), made(share=3.0)}) == 2
+    assert len({made, rule(plain, reads={"share": "layers"})}) == 1

@@ -103,6 +103,17 @@ def test_a_size_far_from_the_count_is_none(tmp_path: Path) -> None:
     assert read("nominal_params", model=name) == suanli.model(name).parameters.total
 
 
+@pytest.mark.parametrize(("off", "called"), [(0.86, True), (1.14, True), (0.8, False), (1.2, False)])
+def test_a_size_in_a_name_is_round_by_a_seventh_at_most(tmp_path: Path, off: float, called: bool) -> None:
+    """A name within 15 % of the count is what the model is called; one that is 20 % off says something else."""
+    config = {"model_type": "gpt2", "n_layer": 2, "n_embd": 512, "n_head": 4, "vocab_size": 100, "n_positions": 32}
+    count = suanli.model(config).parameters.total
+    millions = round(count * off / 1e6, 3)
+    (tmp_path / f"toy-{millions}m.json").write_text(json.dumps(config))
+    found = read("nominal_params", model=str(tmp_path / f"toy-{millions}m.json"))
+    assert found == pytest.approx(millions * 1e6 if called else count)
+
+
 def test_a_window_is_the_model_s_or_none() -> None:
     """The window is read where a layer has one, and is no figure where none has."""
     assert read("window", model="mistral-7b-v0.1") == 4096
