@@ -566,6 +566,17 @@ def test_the_only_copy_of_an_expert_is_not_divided(workspace: suanli.Workspace) 
     assert [s.weights_bytes for s in found] == [close(2 * (d + RANK_EXPERTS / 2)) for d in STAGE_PARAMETERS]
 
 
+def test_tensor_ranks_past_a_node_are_warned_of_once(workspace: suanli.Workspace) -> None:
+    """Eight tensor ranks reach past the four of a node, and training is told so once, not as an engine besides."""
+
+    def warned(tensor: int) -> list[str]:
+        found = changed(workspace, layout={"tensor": tensor, "data": 16 // tensor})
+        return [p.code for p in found.problems if p.code == "tensor-past-scale-up"]
+
+    assert warned(8) == ["tensor-past-scale-up"]
+    assert warned(4) == []
+
+
 def test_tables_all_parameters_share_are_whole_on_every_rank(workspace: suanli.Workspace) -> None:
     """Of 8-bit Adam's states f(n) on n ranks, 2 f(2n) - f(n) is what nothing divides: two tables of 256 fp32 codes."""
 

@@ -290,6 +290,16 @@ def test_on_one_stage_both_ends_are_held(workspace: Workspace) -> None:
     assert found.batch == 3
 
 
+def test_narrow_weights_leave_both_ends_wide(workspace: Workspace) -> None:
+    """With weights of half a byte embedding and head stay in two bytes, where one is held and where both are."""
+    narrow = {"recipe": "int4"}
+    apart, _ = served(workspace, precision=narrow)
+    alone, _ = served(workspace, precision=narrow, layout={"pipeline": 1, "replicas": 4})
+    for report, layers, ends in ((apart, THREE_LAYERS, END + H), (alone, LAYERS, 2 * END + H)):
+        held = report.memory.per_accelerator.weights_bytes
+        assert held == pytest.approx(0.5 * layers * LAYER + 2 * ends, rel=1e-3)
+
+
 @pytest.mark.parametrize(("batch", "together"), [(1, 1), (2, 1), (3, 2), (6, 3), (7, 4)])
 def test_a_pipeline_divides_its_batch(workspace: Workspace, batch: int, together: int) -> None:
     """Of a batch over two stages each passes half at a time, rounded up, and at least one request."""
