@@ -16,9 +16,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import suanli
+from suanli.testing import installed_plugins, make_plugin
 
 CATALOG = """
 [[accelerator]]
@@ -273,11 +275,15 @@ def close(expected: float) -> Any:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> suanli.Workspace:
     """The installed plugins, and a folder with the made-up machine."""
-    folder: Path = tmp_path_factory.mktemp("hand")
+    return suanli.Workspace(paths=[made(tmp_path_factory.mktemp("hand"))])
+
+
+def made(folder: Path) -> Path:
+    """A folder with the made-up machine."""
     parts = [CATALOG, *(EFFICIENCY.format(kernel=k, precision=p) for k, p in KERNELS.items())]
     parts += [FABRIC.format(fabric=f) for f in ("switch", "nic")]
     (folder / "hand.toml").write_text("\n".join(parts), encoding="utf-8")
-    return suanli.Workspace(paths=[folder])
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -546,6 +552,29 @@ def test_a_tied_head_is_a_copy_on_the_last_of_several_stages(workspace: suanli.W
     together = changed(workspace, **tied, **alone).memory.stages
     whole = EMBEDDING // 2 + 4 * RANK_DENSE + 3 * (RANK_MOE + RANK_EXPERTS) + 1024
     assert [s.weights_bytes for s in together] == [close(2 * whole)]
+
+
+@attrs.frozen(kw_only=True)
+class Twins(suanli.ParallelismRule):
+    """Ranks that hold copies of the weights and divide nothing, outside all other axes."""
+
+    def group(self, name: str, layout: Any) -> Any:
+        """A whole job of the others apart."""
+        return layout[self.field], layout.tensor * layout.context * layout.data * layout.pipeline
+
+
+def test_copies_of_a_plugin_s_axis_share_the_optimizer_too(tmp_path: Path) -> None:
+    """On twice as many copies, ZeRO 1 leaves half of the optimizer's states on each, and all of weights and gradients.
+
+    Gradients are then summed over 16 ranks of a stage, and those of an expert over 4.
+    """
+    rule = Twins(name="twins", field="twins", copies=True, reads=("twins", *["tensor", "context", "data", "pipeline"]))
+    plugin = make_plugin("twins", parallelisms=[attrs.evolve(rule, source="made up")])
+    workspace = suanli.Workspace(plugins=[*installed_plugins(), plugin], paths=[made(tmp_path)])
+    found = changed(workspace, system={"accelerators": 96}, layout={"twins": 2}).memory.stages
+    assert [s.optimizer_bytes for s in found] == [close(12 * (d / 16 + RANK_EXPERTS / 4)) for d in STAGE_PARAMETERS]
+    assert [s.weights_bytes for s in found] == [close(w) for w in WEIGHTS]
+    assert [s.gradients_bytes for s in found] == [close(g) for g in GRADIENTS]
 
 
 def test_chunks_travel_while_others_compute(workspace: suanli.Workspace) -> None:
