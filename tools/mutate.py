@@ -81,7 +81,13 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
     ),
     "handbook": (
         ("plugins/handbook/suanli_handbook",),
-        ("tests/reference/test_rule_formulas.py", *SERVING, *RULES, "tests/reference/test_rule_errors.py"),
+        (
+            "tests/reference/test_rule_formulas.py",
+            "tests/unit/test_handbook.py",
+            *SERVING,
+            *RULES,
+            "tests/reference/test_rule_errors.py",
+        ),
         40,
     ),
     "training": (
