@@ -196,3 +196,38 @@ def test_the_format_named_is_the_cache_s_where_it_has_as_many_bytes() -> None:
     assert suanli.rule("kv-cache", **asked, precision="fp8").exact == plain / 2
     assert suanli.rule("kv-cache", **asked, precision="fp8", bytes=2).exact == plain
     assert [suanli.rule("kv-cache", **asked, bytes=b).exact / plain for b in (4, 1, 0.5)] == [2, 0.5, 0.25]
+
+
+def engine(prompt: int, output: int, batch: int = 1) -> suanli.report.Serving:
+    """What a client sees of LLaMA-7B over all eight accelerators of a node."""
+    report = suanli.estimate(
+        {
+            "model": {"name": "llama-7b"},
+            "system": {"name": "dgx-h100", "accelerators": 8},
+            "workload": {"kind": "serve", "prompt": prompt, "output": output, "batch": batch},
+            "layout": {"tensor": 8, "pipeline": 1},
+        }
+    )
+    assert report.serving is not None
+    return report.serving
+
+
+BESIDE: list[tuple[str, dict[str, Any], Any]] = [
+    # rule, what it is asked, and the figure of an engine beside it
+    ("prefill-time", {"tokens": 512, "batch": 3}, lambda: engine(512, 1, 3).ttft_s),
+    ("prefill-time", {}, lambda: engine(1, 1).ttft_s),
+    ("decode-time", {"sequence": 16}, lambda: engine(16, 1).tpot_s),
+    ("decode-time", {}, lambda: engine(2048, 1).tpot_s),
+    ("request-latency", {"prompt": 100, "output": 9, "batch": 3}, lambda: engine(100, 9, 3).latency_s),
+    ("latency-by-batch", {"prompt": 100, "output": 9, "batches": [2]}, lambda: [engine(100, 9, 2).latency_s]),
+    ("decode-throughput", {"batch": 3, "sequence": 16}, lambda: 3 / (engine(16, 1, 3).tpot_s or 1.0)),
+    # the ninth token passes 108 tokens again, the first 100: 104 on average
+    ("uncached-token-time", {"prompt": 100, "output": 9}, lambda: engine(104, 1).ttft_s),
+]
+
+
+@pytest.mark.parametrize(("name", "inputs", "figure"), BESIDE, ids=[f"{b[0]}-{len(b[1])}" for b in BESIDE])
+def test_beside_a_time_stands_that_of_an_engine_over_the_node(name: str, inputs: dict[str, Any], figure: Any) -> None:
+    """Each of these is held to the estimate of just those requests, tensor parallelism over all accelerators."""
+    found = suanli.rule(name, model="llama-7b", system="dgx-h100", accelerators=8, **inputs)
+    assert found.exact == pytest.approx(figure(), rel=1e-12)
