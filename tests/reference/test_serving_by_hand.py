@@ -400,6 +400,34 @@ def test_a_model_that_fills_its_memory_has_room_for_nothing(workspace: Workspace
     assert not report.memory.fits
 
 
+def test_experts_are_divided_and_requests_shared_out(workspace: Workspace) -> None:
+    """Two ranks with half of the experts each, and attention of their own: half of the batch is in each one's cache.
+
+    A layer has 8 experts of three matrices of 1024 x 512, and a router of 8 x 1024; everything else is whole.
+    """
+    config = CONFIG | {
+        "model_type": "mixtral",
+        "intermediate_size": 512,
+        "num_local_experts": 8,
+        "num_experts_per_tok": 2,
+        "sliding_window": None,
+    }
+    layout = {"tensor": 1, "pipeline": 1, "attention_data": 2, "expert": 2, "replicas": 4}
+    report, found = served(workspace, model={"config": config}, layout=layout)
+    parts = report.memory.per_accelerator
+    attention = 2 * 1048576 + 2 * 524288
+    layer = attention + 2 * H + 8 * H + 8 * 3 * H * 512 // 2
+    assert parts.weights_bytes == close(2 * (LAYERS * layer + 2 * VOCABULARY * H + H))
+    token = LAYERS * 2 * KV_HEADS * WIDTH * 2
+    assert parts.kv_cache_bytes == close(3 * (PROMPT + OUTPUT) * token)
+    free = CAPACITY - parts.weights_bytes - parts.workspace_bytes - RESERVE
+    assert found.max_concurrency == 2 * 4 * (free // ((PROMPT + OUTPUT) * token))
+    assert found.kv_cache_tokens == 2 * 4 * (free // token)
+    assert found.batch == BATCH
+    odd, _ = served(workspace, model={"config": config}, layout=layout, workload={"batch": 7})
+    assert odd.memory.per_accelerator.kv_cache_bytes == close(4 * (PROMPT + OUTPUT) * token)
+
+
 # ---- What decides --------------------------------------------------------------------------------------------------
 SHORT = {"prompt": 8, "output": 8}  # so that the cache is next to nothing: a step half way sees 12 tokens
 
