@@ -135,6 +135,24 @@ def test_a_token_s_cache_and_the_room_for_it_go_by_the_precision() -> None:
     assert read("free_bytes", accelerator="a10") is None
 
 
+def test_a_token_s_cache_is_what_grows() -> None:
+    """A state of constant size is no part of what a token takes: of Jamba 4 layers of 32 keep keys and values.
+
+    2 x 8 heads x 128 x 2 bytes in each, 16,384 bytes; over 256K tokens the 4 GB of Lieber et al. 2024, table 1.
+    A model without keys and values takes nothing for a token.
+    """
+    token = 4 * 2 * 8 * 128 * 2
+    assert read("kv_bytes_per_token", model="jamba-v0.1") == token
+    assert 2**18 * token == 4 * 2**30
+    assert read("kv_bytes_per_token", model="mamba-2.8b") == 0.0
+    model = suanli.model("jamba-v0.1")
+    state = model.kv_cache_bytes(1) - token
+    sizes = {"window": 64, "kv_heads": 8, "head_dim": 128, "layers": 4}
+    found = suanli.rule("kv-cache-window", model="jamba-v0.1", tokens=1000, **sizes)
+    assert found.exact == [model.kv_cache_bytes(1000), state + 1000 * token]
+    assert suanli.rule("kv-cache-tokens", model="jamba-v0.1", free_bytes=1e9).value == 1e9 // token
+
+
 @pytest.mark.parametrize("name", ["nominal_params", "window", "kv_bytes_per_token", "free_bytes"])
 def test_nothing_is_read_of_what_is_not_named(name: str) -> None:
     """Without its subjects an input is not looked up, and they are said where it is required."""
