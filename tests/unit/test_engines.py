@@ -109,3 +109,34 @@ def test_plain_modules_take_the_host_s_time_for_every_layer() -> None:
     assert host < token_s(small, plain) < 1.3 * host
     once, twice = (token_s(DENSE, attrs.evolve(plain, passes=n)) for n in (1.0, 2.0))
     assert once < twice == token_s(DENSE, plain)
+
+
+@pytest.mark.parametrize("recipe", ["bf16", "fp8", "int4"])
+def test_logits_are_a_product_of_two_bytes_whatever_the_layers_are_in(recipe: str) -> None:
+    """Twice the words take a token longer by the wider product in 16 bits: the head is not narrowed with the layers."""
+    config = {"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 2}
+    config |= {"num_attention_heads": 32, "max_position_embeddings": 4096}
+    asked = DENSE | {"precision": {"recipe": recipe}, "layout": {"tensor": 1, "pipeline": 1}}
+    asked |= {"system": {"name": "dgx-h100", "accelerators": 1}}
+    taken = []
+    for words in (32000, 64000):
+        report = suanli.estimate(asked | {"model": {"config": config | {"vocab_size": words}}})
+        taken.append(report.time.decode_s or 0.0)
+    device = suanli.accelerator("h100-sxm5-80")
+    one, two = (float(device.gemm_s(m=4, n=words, k=4096, precision="bf16")) for words in (32000, 64000))
+    assert taken[1] - taken[0] == pytest.approx(two - one, rel=1e-9)
+
+
+def test_an_engine_that_does_not_overlap_shows_its_exchanges() -> None:
+    """Plain modules wait for the keys of other context ranks; an engine that overlapped them would be done earlier."""
+    asked = DENSE | {"layout": {"tensor": 1, "pipeline": 1, "context": 8}, "precision": {"recipe": "bf16"}}
+    asked |= {"model": {"name": "llama-7b"}, "workload": {"kind": "serve", "prompt": 8192, "output": 8, "batch": 1}}
+    plain = engine("transformers-generate")
+
+    def prompt_s(profile: Profile) -> float:
+        tried = attrs.evolve(profile, name="tried", aliases=())
+        workspace = Workspace(plugins=[*installed_plugins(), make_plugin("engine", profiles=[tried])])
+        report = workspace.estimate(asked | {"implementation": {"profile": "tried", "attention": "flash"}})
+        return report.time.prefill_s or 0.0
+
+    assert prompt_s(attrs.evolve(plain, overlap=True)) < prompt_s(plain)
