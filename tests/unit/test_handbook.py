@@ -231,3 +231,22 @@ def test_beside_a_time_stands_that_of_an_engine_over_the_node(name: str, inputs:
     """Each of these is held to the estimate of just those requests, tensor parallelism over all accelerators."""
     found = suanli.rule(name, model="llama-7b", system="dgx-h100", accelerators=8, **inputs)
     assert found.exact == pytest.approx(figure(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        ("training-memory", {"weights_bytes": 2, "grad_bytes": 2, "state_bytes": 12}),
+        ("sharded-training-memory", {"accelerators": 4, "bytes_per_parameter": 16}),
+    ],
+)
+def test_activations_given_are_part_of_both_figures(name: str, inputs: dict[str, Any]) -> None:
+    """Activations somebody states are added to the training state of each accelerator, in rule and estimate alike.
+
+    GPT-2's 124,439,808 parameters take 16 bytes each, a quarter of them where four accelerators share all state.
+    """
+    state = 16 * 124_439_808 / inputs.get("accelerators", 1)
+    for given in (0.0, 3e9):
+        found = suanli.rule(name, model="gpt2", activation_bytes=given, **inputs)
+        assert found.value == pytest.approx(state + given)
+        assert found.exact == pytest.approx(state + given)
