@@ -367,6 +367,19 @@ def test_requests_that_come_and_go(workspace: Workspace) -> None:
     assert found.output_tokens_per_s == close(10 * OUTPUT / latency)
 
 
+def test_a_full_pipeline_replaces_requests_side_by_side(workspace: Workspace) -> None:
+    """Of five requests over two stages each pass has three, and a request is stopped by half of the others' prompts.
+
+    2.5 requests share a stage's time, so 1.5 others are replaced while one is answered.
+    """
+    _, found = joined(workspace, 10, layout={"pipeline": 2, "replicas": 2})
+    prefill = compute_s(1, PROMPT, PROMPT) + exchanged_s(1, PROMPT)
+    decode = compute_s(3, 1, MIDDLE) + exchanged_s(3, 1)
+    assert found.batch == 5
+    assert found.ttft_s == close(decode / 2 + prefill)
+    assert found.tpot_s == close(decode + 1.5 * prefill / OUTPUT)
+
+
 def test_a_request_alone_waits_for_nobody(workspace: Workspace) -> None:
     """Where each engine has one request, no other's prompt stops it."""
     _, found = joined(workspace, 4)
