@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 SEED = 20
 LIMIT_S = 180.0
 SERVING = ("tests/reference/test_articles_serving.py", "tests/reference/test_articles_training.py")
-RULES = ("tests/unit/test_rules.py", "tests/unit/test_rule_readings.py")
+RULES = ("tests/unit/test_rules.py", "tests/unit/test_rule_readings.py", "tests/unit/test_rule_kinds.py")
 LAWS = (
     "tests/reference/test_by_hand.py",
     "tests/reference/test_korthikanti.py",
@@ -69,8 +69,27 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
         (*PLUGINS, "tests/unit/test_catalog_files.py", "tests/unit/test_prices.py", "tests/unit/test_confidential.py"),
         30,
     ),
-    "rulebook": (("core/suanli/rulebook.py",), (*RULES, *SERVING), 20),
-    "handbook": (("plugins/handbook/suanli_handbook",), (*SERVING, *RULES, "tests/reference/test_rule_errors.py"), 40),
+    "rulebook": (
+        (
+            "core/suanli/rulebook.py",
+            "core/suanli/rule_inputs.py",
+            "core/suanli/rule_kinds.py",
+            "core/suanli/rule_readings.py",
+        ),
+        (*RULES, "tests/unit/cli/test_rule.py", *SERVING),
+        40,
+    ),
+    "handbook": (
+        ("plugins/handbook/suanli_handbook",),
+        (
+            "tests/reference/test_rule_formulas.py",
+            "tests/unit/test_handbook.py",
+            *SERVING,
+            *RULES,
+            "tests/reference/test_rule_errors.py",
+        ),
+        40,
+    ),
     "training": (
         (
             "plugins/training/suanli_training/step.py",
@@ -79,6 +98,19 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
         ),
         LAWS,
         30,
+    ),
+    "serving": (
+        ("plugins/serving/suanli_serving",),
+        (
+            "tests/reference/test_serving_by_hand.py",
+            "tests/unit/test_engines.py",
+            "tests/docs/test_accuracy.py",
+            "tests/unit/test_paging.py",
+            SERVING[0],
+            "tests/property/test_tables.py",
+            "tests/property/test_laws.py",
+        ),
+        40,
     ),
 }
 
