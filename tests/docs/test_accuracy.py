@@ -22,21 +22,21 @@ BANDS = {
 
 
 def row(heading: str, figure: str) -> tuple[int, tuple[float, float]]:
-    """How many runs a table judges a figure by, and where the middle four fifths of all of them lie."""
+    """How many runs a table judges a figure by, and the band it sets."""
     section = TEXT.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     cells = next([c.strip() for c in line.split("|")] for line in section.splitlines() if f"| {figure} |" in line)
-    low, high = map(float, cells[-2].split("-"))
-    return int(cells[2]) + int(cells[3]), (low, high)
+    low, high = map(float, cells[4].split("-"))
+    return int(cells[2]), (low, high)
 
 
 @pytest.mark.parametrize("figure", BANDS)
 def test_a_band_is_the_one_of_the_table(figure: str) -> None:
-    """The bands in reports are those of all judged runs, to the last digit shown, and rest on as many of them."""
+    """The bands in reports are those of the judged runs, and of as many; no narrower on what nobody measured."""
     band: Band = BANDS[figure]
-    runs, fitted = row("Bands", figure)
-    _, unmeasured = row("Bands on accelerators never measured", figure)
-    assert band.fitted == pytest.approx(fitted, abs=0.0101)
-    assert band.unmeasured == pytest.approx(unmeasured, abs=0.0101)
+    runs, (low, high) = row("Bands", figure)
+    _, (lower, higher) = row("Bands on accelerators never measured", figure)
+    assert band.fitted == pytest.approx((low, high), abs=0.0101, rel=0.005)
+    assert band.unmeasured == pytest.approx((min(low, lower), max(high, higher)), abs=0.0101, rel=0.005)
     said = re.match(r"[\d,]+", band.evidence)
     assert said is not None
     assert int(said.group().replace(",", "")) == runs
