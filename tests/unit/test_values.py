@@ -9,12 +9,18 @@ import pytest
 from attrs.exceptions import FrozenInstanceError
 
 import suanli
+from suanli.catalog_files import CatalogFile
+from suanli.catalogs import Entry
+from suanli.formulas import Call, Fact, Formula
+from suanli.plugins import Plugins, Provider
 
 COLUMNS = ("Case", "Kernel", "LayoutTable", "Local", "StateShards", "StepExchange")
 """May hold columns of an evaluation, which have no one answer to whether they are equal."""
 PLACED = ("Asked", "Dim", "LayoutTable", "Rate", "Source")
 """Two things at most that people give, known by their places: a role and its size, a format and its rate."""
-CLASSES = [getattr(suanli, name) for name in sorted(dir(suanli)) if attrs.has(getattr(suanli, name))]
+ANSWERS = [Call, CatalogFile, Entry, Fact, Formula, Plugins, Provider]
+"""What public names answer with, and are made of."""
+CLASSES = [getattr(suanli, name) for name in sorted(dir(suanli)) if attrs.has(getattr(suanli, name))] + ANSWERS
 NAMED = [c for c in CLASSES if c.__name__ not in PLACED]
 VALUES = [c for c in CLASSES if c.__name__ not in COLUMNS]
 
