@@ -39,26 +39,42 @@ LAWS = (
     "tests/reference/test_korthikanti.py",
     *(f"tests/property/test_{name}.py" for name in ("pipeline", "activations", "laws", "tables")),
 )
+VALUES = "tests/unit/test_values.py"
 PLUGINS = ("tests/unit/test_plugins.py", "tests/unit/test_broken_plugins.py")
 
 MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
     # where the sources are, the tests that know them, and how many mutants a sample has
-    "formulas": (("core/suanli/formulas.py",), ("tests/unit/test_formulas.py", "tests/unit/test_catalog_files.py"), 20),
+    "formulas": (
+        ("core/suanli/formulas.py",),
+        ("tests/unit/test_formulas.py", "tests/unit/test_catalog_files.py", VALUES),
+        20,
+    ),
     "units": (("core/suanli/units.py",), ("tests/unit/test_units.py", "tests/property/test_units.py"), 30),
     "kernels": (
         ("core/suanli/kernels.py", "core/suanli/kernel_models"),
-        ("tests/unit/test_kernel_models.py", "tests/property/test_kernels.py", "tests/reference/test_kernels.py"),
+        (
+            "tests/unit/test_kernel_models.py",
+            "tests/property/test_kernels.py",
+            "tests/reference/test_kernels.py",
+            VALUES,
+        ),
         40,
     ),
     "collectives": (
         ("core/suanli/collectives",),
-        ("tests/unit/test_collectives.py", "tests/property/test_collectives.py", "tests/reference/test_collectives.py"),
+        (
+            "tests/unit/test_collectives.py",
+            "tests/property/test_collectives.py",
+            "tests/reference/test_collectives.py",
+            VALUES,
+        ),
         40,
     ),
     "optimizer": (
         ("core/suanli/optimizer.py",),
         (
             "tests/unit/test_optimizers.py",
+            VALUES,
             "tests/property/test_optimizers.py",
             "tests/reference/test_optimizer_states.py",
             "tests/reference/test_states.py",
@@ -68,7 +84,7 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
     "costs": (("core/suanli/costs.py",), ("tests/unit/test_prices.py", "tests/property/test_prices.py"), 12),
     "plugins": (
         ("core/suanli/plugins.py",),
-        (*PLUGINS, "tests/unit/test_catalogs.py", "tests/unit/test_conformance.py"),
+        (*PLUGINS, VALUES, "tests/unit/test_catalogs.py", "tests/unit/test_conformance.py"),
         25,
     ),
     "catalogs": (
@@ -77,6 +93,7 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
             "tests/unit/test_catalogs.py",
             "tests/unit/test_catalog_files.py",
             *PLUGINS,
+            VALUES,
             "tests/unit/test_prices.py",
             "tests/unit/test_confidential.py",
         ),
@@ -167,7 +184,11 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
 
 
 def _not_run(tree: ast.AST) -> Iterator[ast.AST]:
-    """What is no part of what a module does: annotations, documentation, imports for a type checker, messages."""
+    """What changes nothing anybody could notice, or only words.
+
+    Annotations, documentation, imports for a type checker, messages and how long they get, and what is only kept
+    to be sooner done: a hash, and how many answers a function remembers.
+    """
     for node in ast.walk(tree):
         parts: list[ast.AST | None] = []
         if isinstance(node, ast.AnnAssign):
@@ -175,6 +196,10 @@ def _not_run(tree: ast.AST) -> Iterator[ast.AST]:
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             every = (*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs, node.args.vararg, node.args.kwarg)
             parts += [node.returns, *(a.annotation for a in every if a is not None)]
+        elif isinstance(node, ast.keyword) and node.arg in ("cache_hash", "maxsize"):
+            parts.append(node.value)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "clip":
+            parts += node.args[1:]
         typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         parts += [node] if typing or isinstance(node, ast.JoinedStr) else []
         for part in parts:

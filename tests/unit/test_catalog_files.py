@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -298,6 +299,28 @@ def test_a_renamed_key_is_told_as_it_is_written(tmp_path: Path) -> None:
         "memory",
         "memory_bandwidth",
     ]
+
+
+def test_files_inside_an_archive_are_read(tmp_path: Path) -> None:
+    """A plugin that is run from a zip archive gives the catalog it would give unpacked, and its faults too."""
+    (tmp_path / "one.toml").write_text(ACCELERATOR + SYSTEM, encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "acme.zip", "w") as archive:
+        archive.writestr("good/one.toml", ACCELERATOR + SYSTEM)
+        archive.writestr("bad/one.toml", "[[accelerator")
+        archive.writestr("bad/two.toml", b"\xff\xfe")
+    packed = zipfile.Path(tmp_path / "acme.zip")
+    assert read_catalog(packed / "good/") == read_catalog(tmp_path / "one.toml")
+    with pytest.raises(CatalogError) as caught:
+        read_catalog(packed / "bad/")
+    assert [e.partition(": ")[0] for e in caught.value.errors] == ["one.toml", "two.toml"]
+    assert "not valid TOML" in caught.value.errors[0]
+    assert "cannot be read" in caught.value.errors[1]
+
+
+def test_a_place_may_be_a_text(folder: Path) -> None:
+    """A folder, or a file, may be named by its path as text."""
+    assert read_catalog(str(folder)) == read_catalog(folder)
+    assert read_catalog(str(folder / "a.toml")) == read_catalog(folder / "a.toml")
 
 
 def test_every_file_of_ours_is_read() -> None:

@@ -254,11 +254,21 @@ def test_a_format_nobody_provides_is_named() -> None:
         estimate("odd", workspace)
 
 
+def test_nothing_is_a_state_and_one_a_product() -> None:
+    """A state of no elements and a product never taken are the least there is; a product is taken once unless said."""
+    assert StateTensor(name="none", elements=0).elements == 0
+    least = MatrixProduct(m=1, n=1, k=1, times=0)
+    assert least.times == 0
+    assert MatrixProduct(m=1, n=1, k=1).times == 1
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         lambda: StateTensor(name="less", elements=-1),
         lambda: MatrixProduct(m=0, n=1, k=1),
+        lambda: MatrixProduct(m=1, n=0, k=1),
+        lambda: MatrixProduct(m=1, n=1, k=0),
         lambda: MatrixProduct(m=1, n=1, k=1, times=-1),
     ],
 )
