@@ -301,6 +301,15 @@ def test_a_renamed_key_is_told_as_it_is_written(tmp_path: Path) -> None:
     ]
 
 
+def test_nothing_is_left_of_a_confidential_figure_that_holds_another(tmp_path: Path) -> None:
+    """A fault hides the whole of "64 parsecs", also where 64 alone is a figure of the entry."""
+    text = ACCELERATOR.replace("confidential = false", "confidential = true").replace('"96 GB"', '"64 parsecs"')
+    (tmp_path / "one.toml").write_text(text)
+    with pytest.raises(CatalogError) as caught:
+        read_catalog(tmp_path)
+    assert "memory: a confidential value has 'parsecs', which is not a unit" in str(caught.value)
+
+
 def test_files_inside_an_archive_are_read(tmp_path: Path) -> None:
     """A plugin that is run from a zip archive gives the catalog it would give unpacked, and its faults too."""
     (tmp_path / "one.toml").write_text(ACCELERATOR + SYSTEM, encoding="utf-8")

@@ -142,7 +142,12 @@ MEGATRON: dict[str, tuple[dict[str, Any], set[str], set[str], str]] = {
     ),
     "tensor": ({"layout": {"tensor": 2, "sequence_parallel": True}}, {"--sequence-parallel"}, set(), ""),
     "no-sequence": ({"layout": {"tensor": 2, "sequence_parallel": False}}, set(), {"--sequence-parallel"}, ""),
-    "one-stage": ({"layout": {"pipeline": 1, "schedule": "gpipe"}}, set(), {"--num-virtual-stages-per-"}, ""),
+    "one-stage": (
+        {"layout": {"pipeline": 1, "schedule": "gpipe"}},
+        set(),
+        {"--num-virtual-stages-per-pipeline-rank"},
+        "",
+    ),
     "tf32": ({"precision": {"recipe": "fp32", "compute": "tf32"}}, set(), {"--bf16", "--fp16"}, ""),
     "gradients": (
         {"precision": {"gradients": "fp32", "main_gradients": "none"}},
@@ -264,6 +269,13 @@ def test_an_axis_of_a_plugin_is_noted_where_it_divides(scenario: dict[str, Any],
     assert "columns" not in found
 
 
+def test_expert_ranks_are_said_whatever_a_model_calls_its_experts() -> None:
+    """A layout that divides experts has its flags, with parameters of a plugin's own groups too."""
+    report = suanli.estimate(DENSE)
+    divided = attrs.evolve(report, layout=attrs.evolve(report.layout, expert=2))
+    assert flags(divided.export("megatron-args"))["--expert-model-parallel-size"] == "2"
+
+
 @pytest.mark.parametrize(
     ("accelerators", "tensor", "said"),
     [
@@ -352,7 +364,8 @@ def test_a_page_looks_as_the_terminal_does(monkeypatch: pytest.MonkeyPatch) -> N
     from suanli.cli import report_view
     from suanli.cli.blocks import Block, Node, Table, Text
 
-    half = Table(columns=("part", "", "share"), rows=(("a", "1", "25 %"), ("b", "2", "-")), right=(1,), strong=(1,))
+    rows = (("a", "1", "25 %"), ("b", "2", "-"), ("c", "3", "2.5 %"), ("d", "4", "1.2.3 %"))
+    half = Table(columns=("part", "", "share"), rows=rows, right=(1,), strong=(1,))
     bare = Table(title="Bare", columns=("", ""), rows=(("c", "n/a %"),))
     tree = Node(text="root", note="why", children=(Node(text="leaf"),))
     blocks: list[Block] = [Text(text="before"), Text(text="It fits.", style="headline"), half, bare, tree]
@@ -367,6 +380,8 @@ def test_a_page_looks_as_the_terminal_does(monkeypatch: pytest.MonkeyPatch) -> N
         '<tr><th>part</th><th class="number"></th><th>share</th></tr>',
         '<tr><td>a</td><td class="number">1</td><td class="share number" style="--part: 25%">25 %</td></tr>',
         '<tr class="sum"><td>b</td><td class="number">2</td><td>-</td></tr>',
+        '<tr><td>c</td><td class="number">3</td><td class="share number" style="--part: 2.5%">2.5 %</td></tr>',
+        '<tr><td>d</td><td class="number">4</td><td>1.2.3 %</td></tr>',
         "<h2>Bare</h2>",
         "<tr><td>c</td><td>n/a %</td></tr>",
         '<ul><li>root <span class="note">why</span><ul><li>leaf</li></ul></li></ul>',
