@@ -54,6 +54,7 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
         ("core/suanli/kernels.py", "core/suanli/kernel_models"),
         (
             "tests/unit/test_kernel_models.py",
+            "tests/unit/test_kernels.py",
             "tests/property/test_kernels.py",
             "tests/reference/test_kernels.py",
             VALUES,

@@ -21,6 +21,7 @@ def test_every_kind_is_there_by_name(kind: str) -> None:
     names = catalog.names(kind)
     assert names
     assert list(names) == sorted(names)
+    assert names == tuple(e.name for e in catalog.entries(kind))
     for entry in catalog.entries(kind):
         assert catalog.entry(kind, entry.name) is entry
         assert entry.kind == kind
