@@ -334,6 +334,20 @@ def test_a_bus_is_crowded_by_all_who_exchange_directly() -> None:
     assert found == close(40 * MB / (5 * GB))
 
 
+@pytest.mark.parametrize("topology", ["hypercube", "ring", "switch"])
+def test_two_are_neighbours(topology: str) -> None:
+    """Two ranks are one link apart, whatever joins them: half of the buffer goes to the other."""
+    node = machine(Tier(name="links", span=8, topology=topology, bandwidth_bytes_per_s=100 * GB))
+    assert seconds(node, fabric(topology), of="all_to_all", size=1 * GB, ranks=2) == close(0.5 * GB / (100 * GB))
+
+
+def test_a_network_may_be_crowded_too() -> None:
+    """Two ranks 8 apart have 7 groups beside them: 16 ranks on a shared network have an eighth of it each."""
+    wires = (fabric("switch"), fabric("nic", crowding=1.0))
+    found = seconds(CLUSTER, *wires, of="all_gather", size=1 * GB, ranks=2, stride=8)
+    assert found == close(0.5 * GB / (10 * GB / 8))
+
+
 def test_one_model_serves_nodes_of_different_sizes() -> None:
     """The same tiers in nodes of 8 are a network beyond 8 ranks, in nodes of 16 the node's own links."""
     small = machine(SWITCH, Tier(name="wide", span=16, bandwidth_bytes_per_s=100 * GB), NETWORK)
