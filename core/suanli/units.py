@@ -76,7 +76,7 @@ _UNITS: Final[dict[str, _Units]] = {
     "count": {**_COUNT, **_with_prefixes(dict.fromkeys(_NOUNS, 1), _COUNT)},
     "bytes": _with_prefixes(_BYTE, _SI) | _BINARY,
     "bytes/s": _with_prefixes({u + s: f for u, f in (_BYTE | _BIT).items() for s in ("/s", "ps", "/sec")}, _SI),
-    "flop": _with_prefixes({"FLOP": 1, "FLOPs": 1, "OP": 1, "OPs": 1, **_DAYS}, _DECIMAL) | _DECIMAL,
+    "flop": _with_prefixes(_DAYS | dict.fromkeys(("FLOP", "FLOPs", "OP", "OPs"), 1), _DECIMAL) | _DECIMAL,
     "flop/s": _with_prefixes(_RATE, _DECIMAL) | _DECIMAL,
     "s": {unit: factor for units, factor in (
         ("ns 纳秒", Fraction(1, 10**9)), ("us µs μs 微秒", Fraction(1, 10**6)), ("ms 毫秒", _MILLI),
@@ -110,7 +110,7 @@ _TRAPS: Final[dict[str, dict[str, str]]] = {
     "bytes": dict.fromkeys(_DECIMAL, "a prefix alone leaves open 1000 or 1024; write GB (1e9) or GiB (2^30)")
     | dict.fromkeys(_with_prefixes(_BIT, _SI), "b is a bit, a capacity is in bytes; probably GB or GiB was meant"),
     "bytes/s": dict.fromkeys(_SI, "a prefix alone leaves open bits or bytes; write GB/s (bytes) or Gb/s (bits)"),
-    "flop": dict.fromkeys(_with_prefixes({"FLOPS": 1, "FLOP/s": 1, "OPS": 1, "OP/s": 1}, _DECIMAL),
+    "flop": dict.fromkeys(_with_prefixes(dict.fromkeys(("FLOPS", "FLOP/s", "OPS", "OP/s"), 1), _DECIMAL),
                           "this is a rate, and a number of operations is asked for; write FLOP"),
     "s": dict.fromkeys(("month", "months", "year", "years", "y", "yr"), "its length varies; write days, as 30 d")
     | {"m": "m could be minutes, months or milliseconds; write min, d or ms"},

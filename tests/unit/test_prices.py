@@ -250,6 +250,8 @@ def test_an_electricity_price_alone_means_machines_of_one_s_own() -> None:
     assert report.run.energy_j == pytest.approx(6500.0 * 1.5 * (report.run.duration_s or 0.0))
     assert report.scenario["assumptions"]["price_per_hour"] is None
     assert "own-machines" in {p.code for p in report.problems}
+    assert "electricity at rated power" in report.basis["run.cost"].source
+    assert "electricity" not in suanli.estimate(TRAIN).basis["run.cost"].source
     both = suanli.estimate(assuming(TRAIN, electricity_price=0.5, pue=1.5, price_per_hour=1.0))
     assert both.run is not None
     assert both.run.cost == pytest.approx(report.run.cost + (both.run.accelerator_hours or 0.0))

@@ -180,6 +180,29 @@ def test_each_unit_is_as_large_as_it_is_defined(text: str, dimension: str, numbe
     assert parse(text, dimension) == number
 
 
+ONE = {
+    "bytes": "B byte bytes",
+    "bytes/s": "B/s byte/s bytes/s Bps B/sec",
+    "flop": "FLOP FLOPs OP OPs",
+    "flop/s": "FLOP/s FLOPS FLOPs FLOPs/s OP/s OPS OPs OPs/s F",
+    "count": "token tokens parameter parameters param params sample samples sequence sequences request requests user "
+    "users 个",
+    "s": "s sec secs second seconds 秒",
+    "w": "W",
+    "hz": "Hz",
+    "j": "J",
+}
+
+
+@pytest.mark.parametrize("dimension", ONE)
+def test_names_of_one_unit_are_that_unit(dimension: str) -> None:
+    """However the base unit is called, so many of it are so many, and a thousand times as many with a k."""
+    for unit in ONE[dimension].split():
+        assert parse(f"3 {unit}", dimension) == 3, unit
+        if dimension != "s":
+            assert parse(f"3 k{unit}", dimension) == 3000, unit
+
+
 def test_what_may_be_written_ends_somewhere() -> None:
     """A text has 64 characters and an exponent 400 at most, and both of them are read."""
     assert parse("0" * 63 + "1", "count") == 1
