@@ -49,7 +49,7 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
         ("tests/unit/test_formulas.py", "tests/unit/test_catalog_files.py", VALUES),
         20,
     ),
-    "units": (("core/suanli/units.py",), ("tests/unit/test_units.py", "tests/property/test_units.py"), 30),
+    "units": (("core/suanli/units.py",), ("tests/unit/test_units.py", "tests/property/test_units.py"), 40),
     "kernels": (
         ("core/suanli/kernels.py", "core/suanli/kernel_models"),
         (
@@ -59,7 +59,7 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
             "tests/reference/test_kernels.py",
             VALUES,
         ),
-        40,
+        60,
     ),
     "collectives": (
         ("core/suanli/collectives",),
@@ -69,7 +69,7 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
             "tests/reference/test_collectives.py",
             VALUES,
         ),
-        40,
+        60,
     ),
     "optimizer": (
         ("core/suanli/optimizer.py",),
