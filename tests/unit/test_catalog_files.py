@@ -310,6 +310,16 @@ def test_nothing_is_left_of_a_confidential_figure_that_holds_another(tmp_path: P
     assert "memory: a confidential value has 'parsecs', which is not a unit" in str(caught.value)
 
 
+@pytest.mark.parametrize("figure", ["64 777 MB", "64 GB 777", "64777.5.3 GB", f"64777{'1' * 80} GB"])
+def test_no_part_of_a_confidential_figure_is_quoted(tmp_path: Path, figure: str) -> None:
+    """What is taken for a unit, or cut because it is long, may be the rest of a number: it is not shown either."""
+    text = ACCELERATOR.replace("confidential = false", "confidential = true").replace("96 GB", figure)
+    (tmp_path / "one.toml").write_text(text)
+    with pytest.raises(CatalogError, match="one.toml: accelerator acme-one: memory: a confidential value") as caught:
+        read_catalog(tmp_path)
+    assert "777" not in str(caught.value)
+
+
 def test_files_inside_an_archive_are_read(tmp_path: Path) -> None:
     """A plugin that is run from a zip archive gives the catalog it would give unpacked, and its faults too."""
     (tmp_path / "one.toml").write_text(ACCELERATOR + SYSTEM, encoding="utf-8")
