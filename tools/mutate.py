@@ -165,8 +165,8 @@ class Mutant:
         return f"{self.file}:{self.line}: `{self.old}` -> `{self.new}`"
 
 
-def mutants_of(file: Path) -> Iterator[Mutant]:
-    """Every change of a file, in the order of its lines; of each place one."""
+def mutants_of(file: Path, root: Path) -> Iterator[Mutant]:
+    """Every change of a file under a root, in the order of its lines; of each place one."""
     data = file.read_bytes()
     lines = [0]
     for line in data.splitlines(keepends=True):
@@ -181,7 +181,7 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
         end = lines[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
         old = data[start:end].decode()
         new = ast.unparse(changed)
-        yield Mutant(str(file.relative_to(ROOT)), node.lineno, start, end, " ".join(old.split()), f"({new})")
+        yield Mutant(str(file.relative_to(root)), node.lineno, start, end, " ".join(old.split()), f"({new})")
 
 
 def _not_run(tree: ast.AST) -> Iterator[ast.AST]:
@@ -242,11 +242,11 @@ def _is_text(node: ast.BinOp) -> bool:
     return any(isinstance(e, ast.JoinedStr) or (isinstance(e, ast.Constant) and isinstance(e.value, str)) for e in ends)
 
 
-def sources(places: Iterable[str]) -> list[Path]:
-    """The files of some places."""
+def sources(places: Iterable[str], root: Path) -> list[Path]:
+    """The files of some places under a root."""
     found: list[Path] = []
     for place in places:
-        path = ROOT / place
+        path = root / place
         found += [path] if path.is_file() else sorted(path.rglob("*.py"))
     return found
 
@@ -316,7 +316,8 @@ class Score:
 def judge(module: str, most: int | None, seed: int, copies: Sequence[Copy]) -> Score:
     """The score of a sample of a module's mutants; of all of them where `most` is None."""
     places, tests, usual = MODULES[module]
-    every = [m for file in sources(places) for m in mutants_of(file)]
+    root = copies[0].folder  # not the tree itself, which may be worked in meanwhile
+    every = [m for file in sources(places, root) for m in mutants_of(file, root)]
     count = len(every) if most is None else min(len(every), most or usual)
     drawn = random.Random(seed).sample(every, count)
     free = list(copies)
