@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import attrs
@@ -58,8 +59,10 @@ def test_an_unknown_name_is_said(kind: str, name: str) -> None:
 @pytest.mark.parametrize("name", [5, None, ["h100"], {"id": "h100"}], ids=repr)
 def test_what_is_no_name_is_said(name: object) -> None:
     """A name is a text; anything else is as unknown as a text nobody knows."""
-    with pytest.raises(UnknownNameError, match="accelerator"):
+    with pytest.raises(UnknownNameError, match=f"^no accelerator named {re.escape(repr(repr(name)))}"):
         suanli.catalog().entry("accelerator", name)  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="^no accelerator named 'a1000'. Did you mean 'a100'"):
+        suanli.catalog().entry("accelerator", "a1000")
 
 
 def test_the_nearest_family_is_the_most_demanding() -> None:

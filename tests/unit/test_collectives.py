@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 
 from suanli import trace
@@ -293,9 +294,9 @@ def test_a_mesh_passes_sums_along_a_tree() -> None:
     assert seconds(MESH, fabric("full-mesh", latency_s=1e-6), of="all_reduce", size=0.0, ranks=8) == close(6e-6)
 
 
-@pytest.mark.parametrize(("ranks", "hops"), [(16, 32 / 15), (64, 256 / 63)])
+@pytest.mark.parametrize(("ranks", "hops"), [(4, 4 / 3), (16, 32 / 15), (64, 256 / 63)])
 def test_a_torus_is_two_rings_across(ranks: int, hops: float) -> None:
-    """Of 4 x 4 others are 1 away along each side on average, of 8 x 8 two: so many links to those that are not self."""
+    """Of 2 x 2 others are 1/2 away along each side on average, of 4 x 4 one, of 8 x 8 two; those that are not self."""
     torus = machine(Tier(name="t", span=ranks, topology="torus", bandwidth_bytes_per_s=100 * GB), per_node=ranks)
     exchanged = seconds(torus, fabric("torus"), of="all_to_all", size=ranks * MB, ranks=ranks)
     assert exchanged == close(hops * (ranks - 1) * MB / (100 * GB))
@@ -346,6 +347,46 @@ def test_a_network_may_be_crowded_too() -> None:
     wires = (fabric("switch"), fabric("nic", crowding=1.0))
     found = seconds(CLUSTER, *wires, of="all_gather", size=1 * GB, ranks=2, stride=8)
     assert found == close(0.5 * GB / (10 * GB / 8))
+
+
+PAIR = Tier(name="pair", span=2, bandwidth_bytes_per_s=1000 * GB)
+
+
+def test_pairs_are_counted_once_further_out() -> None:
+    """Four pairs are four places of a ring, 4/3 links apart, three links of a mesh, and two doublings of peers."""
+    ring = machine(PAIR, Tier(name="ring", span=8, topology="ring", bandwidth_bytes_per_s=100 * GB))
+    wires = (fabric("switch"), fabric("ring"))
+    exchanged = seconds(ring, *wires, of="all_to_all", size=800 * MB, ranks=8)
+    assert exchanged == close(4 / 3 * 600 * MB / (100 * GB))
+    mesh = machine(PAIR, *MESH.tiers)
+    gathered = seconds(mesh, fabric("switch"), fabric("full-mesh"), of="all_gather", size=800 * MB, ranks=8)
+    assert gathered == close(350 * MB / (30 * GB))
+    # A message to the other of a pair and one for its doubling; of four pairs two doublings more.
+    message = (fabric("switch", latency_s=1e-6),)
+    assert seconds(machine(PAIR, SWITCH), *message, of="all_to_all", size=0.0, ranks=8) == close(4e-6)
+
+
+def test_a_trace_remembers_what_was_known_before_it() -> None:
+    """Asked without a trace first, a model still says under one what its figures rest on."""
+    model = Hierarchical(name="made-up", fabrics=(fabric("switch", generation="x", launch_s=5e-6),))
+    asked: dict[str, Any] = {"bytes": 8 * MB, "ranks": 8.0, "stride": 1.0, "system": NODE}
+    before = model.time_s("all_gather", **asked)
+    with trace():
+        made = model.time_s("all_gather", **asked)
+    assert made == before
+    queue, names = [derivation(made)], set()
+    while queue:
+        node = queue.pop()
+        queue += node.inputs
+        names.add(node.name)
+    assert {"x.switch.launch_s", "x.switch.bandwidth_ratio", "made-up.in.bandwidth"} <= names
+
+
+def test_a_model_of_columns_may_be_a_key() -> None:
+    """What a model is told of the tokens it dispatches may be a column, and is no part of which model it is."""
+    model = Hierarchical(name="made-up", fabrics=(fabric("switch"),))
+    assert model.dispatching(np.array([1.0, 8.0])) == model
+    assert len({model, model.dispatching(np.array([1.0, 8.0])), model.dispatching(8.0)}) == 1
 
 
 def test_one_model_serves_nodes_of_different_sizes() -> None:

@@ -13,6 +13,7 @@ import suanli
 from suanli.errors import CatalogError, SuanliError
 from suanli.hardware import Accelerator, Rate, Source
 from suanli.kernel_models import Efficiency, Roofline
+from suanli.kernel_models.roofline import CACHED, CORE, PRODUCT, ROUTED
 from suanli.kernels import Formats, Kernel, attention, experts, gemm, latent_attention
 
 CORES = 10
@@ -179,6 +180,18 @@ def test_a_kernel_without_its_sizes_is_held_against_the_roofline(kind: str) -> N
     assert seconds(known, **figures) > 1.0
 
 
+@pytest.mark.parametrize(
+    ("kind", "needed"), [("gemm", PRODUCT), ("prefill", CORE), ("decode", CACHED), ("moe", ROUTED)]
+)
+def test_a_kernel_with_just_the_sizes_needed_is_looked_at(kind: str, needed: frozenset[str]) -> None:
+    """A plugin's kernel that states the sizes a formula reads, and no other, is timed as ours are."""
+    known = KERNELS[kind]
+    shape = dict(known.shape) | {"weight_bytes": 2.0}
+    least = attrs.evolve(known, shape={name: shape[name] for name in {*needed, "weight_bytes"} & shape.keys()})
+    figures: dict[str, Any] = {"tiles": ((64, 64),), "block": 64, "core_bandwidth_ratio": 2.0, "tile_s": 1.0}
+    assert seconds(least, **figures) == seconds(known, **figures) > 1.0
+
+
 NOTHING = ["launch_s", "warm_ratio", "tile_s", "ramp_k", "core_bytes_per_flop", "core_bandwidth_ratio", "split_s"]
 NOTHING += ["write_ratio", "quantise_s", "quantise_bandwidth_ratio", "quantise_element_s", "quantise_row_s", "block"]
 NOTHING += ["pair_flops", "tail_ratio", "sequence_s", "local_traffic_ratio", "token_traffic_ratio", "partial_ratio"]
@@ -266,6 +279,8 @@ def test_what_a_generation_lacks_is_asked_of_the_fallback() -> None:
     assert bound.efficiency("gemm", "fp32") is entries[0]
     assert bound.efficiency("gemm", "fp8") is own.efficiencies[0]
     assert bound.efficiency("moe", "fp8") is entries[1]
+    assert bound.efficiency("gemm", "fp32_static") is own.efficiencies[0]
+    assert rest.efficiency("gemm", "fp32_static") is entries[0]
     assert rest.bind(own) is rest
     assert bound.band("gemm", "fp16") is None
 
@@ -360,6 +375,17 @@ def test_tiles_of_unequal_length_end_unevenly() -> None:
     longest = (1280 + 64) * 128
     took = seconds(kernel, block=128, exposed_ratio=0.0, tail_ratio=0.5, tile_s=1e-6)
     assert took == pytest.approx((pairs / CORES + 0.5 * 0.5 * longest) * 512 / (PEAK / CORES) + 2e-6, rel=1e-12)
+
+
+@pytest.mark.parametrize(("heads", "beyond"), [(1.0, 0.0), (1.5, 0.5), (3.0, 1.0)])
+def test_the_first_wave_ends_evenly(heads: float, beyond: float) -> None:
+    """Ten tiles on ten cores end with the longest; half a wave more ends half as unevenly, from a whole one on all."""
+    kernel = attention(
+        phase="prefill", batch=heads, query=1280.0, kv_tokens=1280.0, heads=1.0, kv_heads=1.0, head_dim=128.0
+    )
+    plain, uneven = (seconds(kernel, block=128, exposed_ratio=0.0, tail_ratio=t) for t in (0.0, 1.0))
+    longest = (1280 + 64) * 128 * 512 / (PEAK / CORES)
+    assert uneven - plain == pytest.approx(0.5 * beyond * longest, rel=1e-9)
 
 
 def test_queries_of_a_step_fill_rows_with_their_heads() -> None:

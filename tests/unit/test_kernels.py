@@ -10,14 +10,14 @@ import suanli
 from suanli import SuanliError
 from suanli.kernels import Formats, attention, elementwise, experts, formats_on, gemm, latent_attention
 
-NARROW = Formats(precision="fp8", compute="fp8", weights=0.5, activations=1.0, cache=1.0)
-"""Weights of half a byte, inputs and cache of one; outputs are always two."""
+NARROW = Formats(precision="fp8", compute="fp8", weights=0.5, activations=3.0, cache=0.25)
+"""Weights of half a byte, inputs of three, a cache of a quarter: no two alike. Outputs of a product are two."""
 
 
 def test_a_product_passes_each_operand_once() -> None:
-    """(2, 4) x (4, 3): 24 multiply-adds; 8 inputs of a byte, 12 weights of half a byte, 6 results of two."""
+    """(2, 4) x (4, 3): 24 multiply-adds; 8 inputs of three bytes, 12 weights of half a byte, 6 results of two."""
     kernel = gemm(m=2.0, n=3.0, k=4.0, formats=NARROW, launches=5.0)
-    assert (kernel.flops, kernel.bytes, kernel.launches) == (48.0, 8 * 1 + 12 * 0.5 + 6 * 2, 5.0)
+    assert (kernel.flops, kernel.bytes, kernel.launches) == (48.0, 8 * 3 + 12 * 0.5 + 6 * 2, 5.0)
     assert (kernel.kind, kernel.precision, kernel.compute) == ("gemm", "fp8", "fp8")
     wide = gemm(m=2.0, n=3.0, k=4.0)
     assert (wide.bytes, wide.launches) == ((8 + 12 + 6) * 2, 1.0)
@@ -45,8 +45,8 @@ def test_attention_scores_pairs_and_reads_what_is_seen(how: dict[str, Any], pair
     kernel = attention(**CORE | how, formats=NARROW)
     query = how.get("query", 3.0)
     assert kernel.flops == 2 * 2 * 4 * pairs * (8 + 8)
-    assert kernel.bytes == 2 * (query * (4 * 8 + 4 * 8) * 1 + read * (2 * 8 + 2 * 8) * 1)
-    assert (kernel.shape["pairs"], kernel.shape["seen"], kernel.shape["token_bytes"]) == (pairs, read, 16)
+    assert kernel.bytes == 2 * (query * (4 * 8 + 4 * 8) * 3 + read * (2 * 8 + 2 * 8) * 0.25)
+    assert (kernel.shape["pairs"], kernel.shape["seen"], kernel.shape["token_bytes"]) == (pairs, read, 16 * 0.25)
     assert kernel.kind == f"attention_{how.get('phase', 'prefill')}"
 
 
@@ -56,12 +56,12 @@ def test_latent_attention_keeps_one_latent_a_token_in_decode() -> None:
     shape |= {"kv_lora_rank": 6.0, "rope_dim": 2.0, "head_dim": 4.0}
     step = latent_attention(phase="decode", query=1.0, **shape, formats=NARROW)
     assert step.flops == 2 * 2 * 4 * 5 * (8 + 6)
-    assert step.bytes == 2 * (1 * 4 * (8 + 6) + 5 * 8)
-    assert (step.shape["kv_heads"], step.shape["token_bytes"], step.kind) == (1.0, 8.0, "mla_decode")
+    assert step.bytes == 2 * (1 * 4 * (8 + 6) * 3 + 5 * 8 * 0.25)
+    assert (step.shape["kv_heads"], step.shape["token_bytes"], step.kind) == (1.0, 8 * 0.25, "mla_decode")
     prompt = latent_attention(phase="prefill", query=3.0, **shape, formats=NARROW)
     assert prompt.flops == 2 * 2 * 4 * 12 * (6 + 4)
-    assert prompt.bytes == 2 * (3 * 4 * (6 + 4) + 5 * 4 * (6 + 4))
-    assert (prompt.shape["kv_heads"], prompt.shape["token_bytes"], prompt.kind) == (4.0, 10.0, "mla_prefill")
+    assert prompt.bytes == 2 * (3 * 4 * (6 + 4) * 3 + 5 * 4 * (6 + 4) * 0.25)
+    assert (prompt.shape["kv_heads"], prompt.shape["token_bytes"], prompt.kind) == (4.0, 10 * 0.25, "mla_prefill")
 
 
 def test_latent_attention_is_deepseek_s_unless_told() -> None:
