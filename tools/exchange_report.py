@@ -77,7 +77,7 @@ def _others(fabrics: Fabrics, rows: Iterable[Exchanged]) -> str:
     for row in rows:
         if not row.fitted:
             groups[row.system, row.fabric, row.implementation].append(row)
-    lines = [[*k, *_cells(judged(fits, m, fabrics.workspace), m)] for k, m in sorted(groups.items())]
+    lines = [[*k, *_cells(judged(fits, m, fabrics.systems), m)] for k, m in sorted(groups.items())]
     return table(["system", "fabric", "implementation", *HEAD], lines)
 
 

@@ -19,17 +19,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from exchange_fit import Fabrics
 from exchange_report import sections as fabric_sections
 from exchange_rows import exchanges
 from fit_report import HEAD, kernel_table, others_table, parameter_tables
 from kernel_fallback import LeftOut, kernel_fallbacks
-from kernel_fit import fit_kernels
+from kernel_fit import carried_by, entry_of, fit_accelerators, fit_kernels
 from kernel_rows import DEVICES, Kernels, Row
-from suanli.calibration.classes import physics
-from suanli.calibration.fitting import Group, entry
+from suanli.calibration.fitting import Group
 from suanli.calibration.records import Errors, Fit
 from suanli.calibration.writing import toml
 from suanli.hardware import Accelerator
@@ -56,21 +54,23 @@ def tables(reference: Path, *, write: bool = False) -> tuple[str, LeftOut]:
     wires = exchanges(reference)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         kernels, skipped = fit_kernels(rows, parts, pool.map)
+        own, beaten = fit_accelerators(rows, parts, kernels, pool.map)
         core, left_out = kernel_fallbacks(kernels, rows, parts, pool.map)
     fabrics = Fabrics(wires, workspace)
     if write:
-        chosen = [*kernels, *fabrics.fits, *core, *fabrics.core]
+        chosen = [*kernels, *own, *fabrics.fits, *core, *fabrics.core]
         for vendor, place in PLACES.items():
             place.write_text(toml((f for f in chosen if f.vendor == vendor), HEAD), encoding="utf-8")
 
     sections = {
         "Kernels": kernel_table(kernels),
+        "Kernels of one accelerator, which its generation was not fitted to": kernel_table(own),
         "Kernels on hardware never measured (each generation predicted by a fit to the others)": kernel_table(core),
         "Kernels on hardware never measured, by generation": others_table(_by_generation(left_out, rows, parts)),
         "Kernels judged, not fitted": others_table(_judged_only(kernels, rows, parts)),
         **fabric_sections(fabrics, wires),
-        "Not shipped": "".join(f"- {line}\n" for line in skipped) or "Nothing.\n",
-        "Kernel parameters": parameter_tables([*kernels, *core]),
+        "Not shipped": "".join(f"- {line}\n" for line in (*skipped, *beaten)) or "Nothing.\n",
+        "Kernel parameters": parameter_tables([*kernels, *own, *core]),
     }
     return "\n".join(f"## {title}\n\n{body}" for title, body in sections.items()), left_out
 
@@ -94,15 +94,18 @@ def _by_generation(left_out: LeftOut, rows: Sequence[Row], parts: dict[str, Acce
 
 def _judged_only(fits: Sequence[Fit], rows: Sequence[Row], parts: dict[str, Accelerator]) -> Judged:
     """Rows that no fit saw, predicted by the fit of their class."""
-    known: dict[tuple[str, ...], Any] = {f.key: entry(f.key, physics(*f.key), f.params) for f in fits}
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    known = {}
     for row in rows:
-        if not row.fitted and row.key in known:
+        fit = None if row.fitted else carried_by(fits, row)
+        if fit is not None:
             cache = f", {row.formats.cache * 8:g}-bit cache" if row.formats and row.kernel.startswith("att") else ""
-            groups[*row.key, row.device.label, row.source + cache].append(row)
-    for key, members in sorted(groups.items()):
+            label = (*fit.key, row.device.label, row.source + cache)
+            groups[label].append(row)
+            known[label] = entry_of(fit)
+    for label, members in sorted(groups.items()):
         group = Group(members, parts)
-        yield key, Errors(group.seconds / group.predict(known[key[:3]]), group.seconds)
+        yield label, Errors(group.seconds / group.predict(known[label]), group.seconds)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ ERROR_HEAD = ["judged", "median error", "p90", "bias", "slow bias"]
 
 def kernel_table(fits: Iterable[Fit]) -> str:
     """Errors of kernel fits."""
-    head = ["generation", "kernel", "precision", "parameters", "rows", *ERROR_HEAD, "band"]
+    head = ["generation", "kernel", "precision", "parameters", "rows", *ERROR_HEAD, "band", "inside it"]
     return table(head, ([*f.key, str(len(f.params)), *_judged(f)] for f in fits))
 
 
@@ -45,7 +45,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _judged(fit: Fit) -> list[str]:
     cells = _cells(fit.errors) if fit.errors else ["0", "", "", "", ""]
-    return [str(fit.rows), *cells, f"{fit.band[0]:.2f}-{fit.band[1]:.2f}"]
+    inside = fit.errors.coverage if fit.errors else None
+    covered = "" if inside is None else f"{inside:.0%}"
+    return [str(fit.rows), *cells, f"{fit.band[0]:.2f}-{fit.band[1]:.2f}", covered]
 
 
 def _cells(errors: Errors) -> list[str]:

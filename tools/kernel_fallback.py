@@ -15,10 +15,11 @@ from kernel_rows import Row
 from suanli.calibration.classes import physics
 from suanli.calibration.fitting import Group, best_fit, entry
 from suanli.calibration.records import Errors, Fit, Params
+from suanli.catalog_files import FALLBACK
 from suanli.hardware import Accelerator
 from suanli.kernel_models import Efficiency
+from suanli.kernel_models.gemm import SCALED_BEFORE
 
-FALLBACK = "datasheet"
 Band = tuple[float, float]
 LeftOut = dict[str, list[Efficiency]]
 """For each generation, what the others know of each class."""
@@ -41,26 +42,41 @@ def kernel_fallbacks(
             classes[fit.key[1:]].append(fit)
     jobs = []
     for key, members in sorted(classes.items()):
-        generations = [f.key[0] for f in members]
-        for left in ["", *generations] if len(members) > 1 else [""]:
-            used = [measured[g, *key] for g in generations if g != left]
-            jobs.append((key, left, used, measured[left, *key] if left else [], parts))
+        teacher = taught_by(key, classes)
+        generations = [f.key[0] for f in classes[teacher]]
+        for left in ["", *(f.key[0] for f in members)] if len(generations) > 1 else [""]:
+            used = [measured[g, *teacher] for g in generations if g != left]
+            jobs.append((key, teacher, left, used, measured[left, *key] if left else [], parts))
     params: dict[tuple[str, ...], Params] = {}
     errors: dict[tuple[str, ...], list[Errors]] = defaultdict(list)
     left_out: LeftOut = defaultdict(list)
-    for (key, left, *_), (found, judged) in zip(jobs, run(_fit_without, jobs), strict=True):
+    for (key, teacher, left, *_), (found, judged) in zip(jobs, run(_fit_without, jobs), strict=True):
         if not left:
             params[key] = found
             continue
         errors[key].append(judged)
-        left_out[left].append(entry((FALLBACK, *key), physics(FALLBACK, *key), found))
+        left_out[left].append(entry((FALLBACK, *key), physics(FALLBACK, *teacher), found))
     joined = {key: _joined(e) for key, e in errors.items()}
-    return [_fallback(key, members, params[key], joined) for key, members in sorted(classes.items())], left_out
+    made = []
+    for key, members in sorted(classes.items()):
+        teacher = taught_by(key, classes)
+        made.append(_fallback(key, teacher, members[0].band, classes[teacher], params[key], joined))
+    return made, left_out
+
+
+def taught_by(key: tuple[str, ...], classes: Mapping[tuple[str, ...], Any]) -> tuple[str, ...]:
+    """The class whose rows a class is fitted to.
+
+    Engines with static scales do such different things around the product that one says nothing of another's;
+    what is sure is the product of the dynamic class, whose inputs need no pass before.
+    """
+    plain = (key[0], key[1].removesuffix(SCALED_BEFORE))
+    return plain if plain in classes else key
 
 
 def _fit_without(job: tuple[Any, ...]) -> tuple[Params, Errors | None]:
-    key, _, used, judged, parts = job
-    about = physics(FALLBACK, *key)
+    key, teacher, _, used, judged, parts = job
+    about = physics(FALLBACK, *teacher)
     found = best_fit((FALLBACK, *key), about, [Group(rows, parts) for rows in used])
     if not judged:
         return found, None
@@ -68,23 +84,32 @@ def _fit_without(job: tuple[Any, ...]) -> tuple[Params, Errors | None]:
     return found, Errors(group.seconds / group.predict(entry((FALLBACK, *key), about, found)), group.seconds)
 
 
-def _fallback(key: tuple[str, ...], members: list[Fit], params: Params, joined: dict[tuple[str, ...], Errors]) -> Fit:
-    """A class of one generation has no errors; its band holds its own and those of its kernel's other classes."""
+def _fallback(
+    key: tuple[str, ...],
+    teacher: tuple[str, ...],
+    own: Band,
+    taught: Sequence[Fit],
+    params: Params,
+    joined: dict[tuple[str, ...], Errors],
+) -> Fit:
+    """A class of one generation has no errors; its band holds its `own` and those of its kernel's other classes."""
     errors = joined.get(key)
     if errors:
         band, how = errors.band, "errors: leave one generation out"
     else:
         kin = [e for k, e in joined.items() if k[0] == key[0]]
-        band = _union(members[0].band, _joined(kin or list(joined.values())).band)
+        band = _union(own, _joined(kin or list(joined.values())).band)
         whose = f"other {key[0]} classes" if kin else "all measured"
         how = f"band widened to that of {whose} left out in turn"
-    about = physics(FALLBACK, *key)
-    made_of = ", ".join(f.key[0] for f in members)
+    about = physics(FALLBACK, *teacher)
+    made_of = ", ".join(f.key[0] for f in taught)
+    if teacher != key:
+        made_of = f"{teacher[-1]} of {made_of}, less its pass over the inputs"
     return Fit(
         key=(FALLBACK, *key),
         names=tuple(about.free),
         params=params,
-        rows=sum(f.rows for f in members),
+        rows=sum(f.rows for f in taught),
         errors=errors,
         band=band,
         source=f"{'one fit to ' if errors else ''}{made_of}; {how}",
@@ -94,7 +119,9 @@ def _fallback(key: tuple[str, ...], members: list[Fit], params: Params, joined: 
 
 
 def _joined(errors: Sequence[Errors]) -> Errors:
-    return Errors(np.concatenate([e.ratios for e in errors]), np.concatenate([e.measured for e in errors]))
+    """Each generation's errors, one fold of all."""
+    folds = np.repeat(np.arange(len(errors)), [len(e.ratios) for e in errors])
+    return Errors(np.concatenate([e.ratios for e in errors]), np.concatenate([e.measured for e in errors]), folds)
 
 
 def _union(one: Band, other: Band) -> Band:

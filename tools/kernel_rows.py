@@ -58,6 +58,8 @@ GEMM_FORMATS = {
     "int4_wo": Formats(precision="int4_wo", weights=0.5),
     "nvfp4": Formats(precision="fp4", compute="fp4", weights=0.5625, activations=0.5625),
 }
+# InferSim times DeepGEMM alone: inputs are scaled by blocks before.
+DEEPGEMM = Formats(precision="fp8_block_static", compute="fp8", weights=1.0, activations=1.0)
 # Mixtures of experts published in fp8 are scaled by blocks; those scaled by tensor have static scales.
 MOE_FORMATS = {name: GEMM_FORMATS[name] for name in ("bfloat16", "int4_wo", "nvfp4")} | {
     "fp8_block": _FP8,
@@ -189,6 +191,9 @@ class Kernels:
                 yield self._row(t["gpu"], latent_attention, dims, _about(stem, t), phase=phase)
 
     def _infersim(self) -> Iterator[Row]:
+        for stem, t in self._tables("infersim_gemm.csv"):
+            dims = {key: float(t[key]) for key in "mnk"}
+            yield self._row(t["gpu"], gemm, dims, _about(stem, t), formats=DEEPGEMM, fitted=False)
         for stem, t in self._tables("infersim_attention.csv"):
             # One of the source's files has no header: its fields lie under the columns that its own
             # first row named.
@@ -260,11 +265,13 @@ DRAWS = 40
 def imbalance(tokens: int, top_k: int, count: int, ranks: int, distribution: str) -> float:
     """Load of the busiest rank over the mean, as the collector makes it (ai-dynamo/aiconfigurator, collect_moe).
 
-    ``balanced`` is 1. ``power_law_A``: each expert draws a weight from a density x^-A, copies of tokens go by
+    The busiest rank has whole copies: one token's are not spread over ranks by halves.
+    ``balanced``: as alike as can be.
+    ``power_law_A``: each expert draws a weight from a density x^-A, copies of tokens go by
     weight, at most one of each token to an expert; the rank with the most is measured.
     """
     if distribution == "balanced" or ranks == 1:
-        return 1.0
+        return math.ceil(tokens * top_k / ranks) / (tokens * top_k / ranks)
     power = 1.0 - float(distribution.rpartition("_")[2])
     low, high = (1.0, max(tokens * 0.8, 1.001)) if tokens * top_k > count else (0.01, 2.0)
     draw = random.Random(1)

@@ -55,6 +55,7 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
         (
             "tests/unit/test_kernel_models.py",
             "tests/unit/test_kernels.py",
+            "tests/unit/test_carrying.py",
             "tests/property/test_kernels.py",
             "tests/reference/test_kernels.py",
             VALUES,

@@ -288,7 +288,7 @@ def experts(
     routed = tokens * top_k / expert * imbalance
     inner = intermediate / tensor
     flops = matmul_flops(m=routed, n=inner * matrices, k=hidden)
-    active = active_experts(experts=experts, tokens=tokens, top_k=top_k) / expert
+    active = maximum(active_experts(experts=experts, tokens=tokens, top_k=top_k) / expert, minimum(routed, 1.0))
     weights = active * matrices * hidden * inner * formats.weights
     # Tokens in and out at the model's width, and the inner tensors, all of them in two bytes.
     moved = routed * (2.0 * hidden + matrices * inner) * 2.0

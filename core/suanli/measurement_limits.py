@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from suanli import units
+from suanli import exchange_limits, units
 from suanli.errors import SuanliError
 from suanli.hardware import Accelerator, System
 from suanli.measurement_schema import Measurement, Shape, kernel_of
@@ -71,14 +71,11 @@ def bound_of(shape: Shape, accelerator: Accelerator, system: System | None = Non
 
 
 def _exchange_bound(shape: Shape, system: System) -> Bound | None:
-    ranks, size = float(shape["ranks"]), float(shape["bytes"])
     if not system.tiers:
         return None
-    best = max(t.bandwidth_bytes_per_s for t in system.tiers)
-    # Every other rank's share passes a rank's links at least once, whatever the algorithm or the switch.
-    sent = size if shape["operation"] in ("p2p", "broadcast") else size * (ranks - 1.0) / ranks
-    least = sent / best
-    by = f"{system.id}'s links" + ("" if system.confidential else f" of {units.format(best, 'bytes/s')} one way")
+    least = exchange_limits.least_s(shape, system)
+    figure = units.format(exchange_limits.slowest_link(shape, system), "bytes/s")
+    by = f"{system.id}'s links" + ("" if system.confidential else f" of {figure} one way")
     return Bound(seconds=least, cold_s=least, by=by, secret=system.confidential)
 
 
@@ -87,8 +84,9 @@ def impossible(
 ) -> tuple[str, ...]:
     """What cannot be true of measurements taken on `accelerator`, a line each, with the likely mistake.
 
-    A time is refused that is shorter than peak or bandwidth allow (with a margin for clocks, and with all a cache
-    can hold taken as cached), and one that is hundreds of times longer than the roofline: its unit is another.
+    A time is refused that is shorter than peak, bandwidth or links allow (with a margin for clocks, and with all a
+    cache can hold taken as cached), and one that is hundreds of times longer than the roofline: its unit is another.
+    So is an exchange of more accelerators than the system joins, or of a buffer that no memory holds.
 
     Args:
         measurements: With the row each has in its file.
@@ -97,20 +95,29 @@ def impossible(
     """
     found = []
     for one in measurements:
+        where = f"row {one.row}: {one.shape}" if one.row else str(one.shape)
+        exchanged = system if one.shape.kernel == "collective" else None
+        if exchanged is not None and (why := exchange_limits.unheard_of(one.shape, one.time_s, accelerator, exchanged)):
+            found.append(f"{where}: {why}")
+            continue
         bound = bound_of(one.shape, accelerator, system)
         if bound is None:
             continue
-        where = f"row {one.row}: {one.shape}" if one.row else str(one.shape)
         said = f"{one.time_s:.3g} s is"
-        if one.time_s * MARGIN < bound.seconds:
+        margin = MARGIN if exchanged is None else exchange_limits.MARGIN
+        if one.time_s * margin < bound.seconds:
             times = f" {bound.seconds / one.time_s:,.1f} times" if not bound.secret else ""
             least = f" ({bound.seconds:.3g} s)" if not bound.secret else ""
-            found.append(f"{where}: {said}{times} faster than {bound.by} allows{least}; {_too_fast(one.time_s, bound)}")
+            meant = _too_fast(one.time_s, bound)
+            if exchanged is not None:
+                meant = exchange_limits.likely(one.shape, one.time_s, bound.seconds, exchanged)
+            found.append(f"{where}: {said}{times} faster than {bound.by} allow{least}; {meant}")
         elif one.time_s > SLOW * (bound.cold_s + FLOOR_S):
             many = one.time_s / (bound.cold_s + FLOOR_S)
             times = f"{many:,.0f} times" if not bound.secret else "far above"
+            what = "roofline" if exchanged is None else "links"
             found.append(
-                f"{where}: {said} {times} what the roofline and a launch come to; {_too_slow(one.time_s, bound)}"
+                f"{where}: {said} {times} what the {what} and a launch come to; {_too_slow(one.time_s, bound)}"
             )
     return tuple(found)
 

@@ -40,6 +40,9 @@ ELEMENTWISE = (
 )
 """Passes over memory that are measured here; a file may hold others."""
 
+CERTAIN = ("copy", "add")
+"""Those whose traffic is certain; of others it is the implementation's how often they pass over memory."""
+
 
 @attrs.frozen(kw_only=True)
 class Dimension:

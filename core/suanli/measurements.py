@@ -37,6 +37,8 @@ LEAST_S, MOST_S = 1e-7, 3600.0
 """No launch takes less, no kernel more."""
 
 TIMES = re.compile(r"(?:latency|time|duration|elapsed)_?(?P<unit>ns|us|µs|ms|s|sec|seconds)?\Z", re.IGNORECASE)
+BANDWIDTH = "; is it a bandwidth? bytes is the whole buffer of one rank"
+"""What a fraction of a byte was probably mistaken for."""
 SCALES = {"ns": "1e9", "us": "1e6", "µs": "1e6", "ms": "1000"}
 
 
@@ -209,10 +211,11 @@ def _size(about: Dimension, cell: str, kernel: str, wrong: list[str]) -> Value:
     number = _number(about.name, cell, wrong)
     if number is None:
         return 1
+    meant = BANDWIDTH if kernel == "collective" and about.name == "bytes" and not number.is_integer() else ""
     if number < about.least or number > 1e18:
-        wrong.append(f"{about.name}: must be {about.least:g} or more and not absurd, got {show(cell)}")
+        wrong.append(f"{about.name}: must be {about.least:g} or more and not absurd, got {show(cell)}{meant}")
     elif about.whole and not number.is_integer():
-        wrong.append(f"{about.name}: must be a whole number, got {show(cell)}")
+        wrong.append(f"{about.name}: must be a whole number, got {show(cell)}{meant}")
     return plain(number)
 
 

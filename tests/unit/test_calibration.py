@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 import suanli
+from suanli.bench.grids import default_shapes
 from suanli.calibration import scaling
 from suanli.calibration.calibrating import calibrate
 from suanli.calibration.fitting import MINIMUM_ROWS
@@ -19,7 +20,7 @@ from suanli.calibration.sampling import by_class
 from suanli.catalog_files import read_catalog
 from suanli.hardware import Accelerator
 from suanli.kernel_models import Efficiency, Roofline
-from suanli.measurement_schema import Measurement, Shape, kernel_of, make_shape
+from suanli.measurement_schema import CERTAIN, Measurement, Shape, kernel_of, make_shape
 from suanli.workspace import Workspace
 
 H100 = "h100-sxm5-80"
@@ -165,7 +166,7 @@ def test_a_scaled_entry_takes_the_factor(factor: float, h100: Accelerator) -> No
 
 
 def test_rows_of_no_class_are_counted(h100: Accelerator) -> None:
-    """Exchanges, and passes whose traffic is the implementation's, are left out by name."""
+    """Passes whose traffic is the implementation's are left out by name; exchanges are of no class of kernels."""
     shapes = [
         make_shape("collective", "bf16", operation="all_reduce", bytes=1 << 20, ranks=8),
         make_shape("elementwise", "bf16", operation="softmax", bytes=1 << 20),
@@ -173,8 +174,22 @@ def test_rows_of_no_class_are_counted(h100: Accelerator) -> None:
     ]
     groups, left_out = by_class([Measurement(shape=s, time_s=1e-3) for s in shapes], h100)
     assert list(groups) == [("elementwise", "fp32")]
-    assert sorted(left_out.values()) == [1, 1]
-    assert any("not fitted yet" in reason for reason in left_out)
+    assert left_out == {"passes other than copy and add: their traffic is the implementation's": 1}
+
+
+@pytest.mark.parametrize("precisions", [("bf16",), ("fp32",), ("bf16", "fp16", "tf32", "fp32", "fp8", "int8")])
+def test_bench_measures_passes_enough_to_fit(precisions: tuple[str, ...], h100: Accelerator) -> None:
+    """Whatever precisions are asked for, copies and residuals of the default shapes are fitted, not scaled."""
+    pytest.importorskip("scipy", reason="fitting needs scipy")
+    shapes = default_shapes(("elementwise",), precisions)
+    rows = [s for s in shapes if s["operation"] in CERTAIN]
+    others = [Measurement(shape=s, time_s=1e-3) for s in shapes if s["operation"] not in CERTAIN]
+    made = calibrate([*measured(rows, h100, another), *others], h100, source="test")
+    found = one_class(made)
+    assert (found.how, found.kernel, found.rows) == ("fitted", "elementwise", len(rows))
+    assert found.held_out is not None
+    assert found.held_out.median < 0.05
+    assert [n for _, n in made.left_out] == [len(others)]
 
 
 def test_one_shape_is_never_in_both_halves(h100: Accelerator) -> None:

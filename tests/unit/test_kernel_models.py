@@ -13,6 +13,7 @@ import suanli
 from suanli.errors import CatalogError, SuanliError
 from suanli.hardware import Accelerator, Rate, Source
 from suanli.kernel_models import Efficiency, Roofline
+from suanli.kernel_models.limits import traffic_s
 from suanli.kernel_models.roofline import CACHED, CORE, PRODUCT, ROUTED
 from suanli.kernels import Formats, Kernel, attention, experts, gemm, latent_attention
 
@@ -135,16 +136,28 @@ def test_inputs_are_quantised_first() -> None:
     assert slow - plain == pytest.approx(1e-3 + k * 1e-6 + m * 1e-4, rel=1e-9)
 
 
-def test_first_bytes_have_their_own_speed() -> None:
-    """Up to a share of the last cache, traffic runs at the warm speed; never faster than the roofline."""
+def test_what_the_cache_holds_has_its_own_speed() -> None:
+    """What fits moves at the warm speed, twice as much not at all, and between them ever less; never below roofline."""
+    cache = 1e6
+    known = {"bandwidth_bytes_per_s": 1e9, "bandwidth_ratio": 0.5, "warm_bytes": cache, "warm_speed": 4.0}
+    whole, half, none = (traffic_s(bytes=x * cache, **known) * 0.5e9 / cache for x in (1.0, 1.5, 2.0))
+    assert whole == pytest.approx(1.0 / 4.0)
+    assert half == pytest.approx(1.5 * (1.0 - 0.5 * (1.0 - 1.0 / 4.0)))
+    assert none == pytest.approx(2.0)
     kernel = gemm(m=1000.0, n=1000.0, k=1.0)
-    moved = 2.0 * (1000 + 1000 + 1e6)
-    slow = seconds(kernel, bandwidth_ratio=0.5, exposed_ratio=0.0, warm_ratio=0.5, warm_speed=0.5)
-    assert slow == pytest.approx((5e5 / 0.5 + (moved - 5e5)) / (0.5 * BANDWIDTH), rel=1e-12)
     fast = seconds(kernel, exposed_ratio=0.0, warm_ratio=1.0, warm_speed=100.0)
-    assert fast == moved / BANDWIDTH
-    few = gemm(m=1.0, n=1.0, k=1.0)  # 6 bytes, all of them among the first
-    assert seconds(few, exposed_ratio=0.0, warm_ratio=1.0, warm_speed=0.5) == pytest.approx(12 / BANDWIDTH, rel=1e-12)
+    assert fast == 2.0 * (1000 + 1000 + 1e6) / BANDWIDTH
+
+
+def test_weights_find_less_of_the_cache_than_activations() -> None:
+    """A sixth of what activations have: others' weights come between."""
+    shape = {"m": 40_000.0, "n": 1.0, "k": 16.0}  # activations of 1.3 MB
+    turned = {"m": 1.0, "n": 40_000.0, "k": 16.0}  # weights of 1.3 MB
+    about: dict[str, Any] = {"bandwidth_ratio": 0.1, "exposed_ratio": 0.0, "warm_ratio": 1.5, "warm_speed": 5.0}
+    about["tiles"] = ((128, 128),)
+    warm, cold = (seconds(gemm(**dims), **about) for dims in (shape, turned))
+    assert gemm(**shape).bytes == gemm(**turned).bytes
+    assert cold == pytest.approx(5.0 * warm, rel=0.1)
 
 
 PROMPT: dict[str, Any] = {"phase": "prefill", "batch": 1.0, "query": 64.0, "kv_tokens": 64.0}
@@ -279,8 +292,8 @@ def test_what_a_generation_lacks_is_asked_of_the_fallback() -> None:
     assert bound.efficiency("gemm", "fp32") is entries[0]
     assert bound.efficiency("gemm", "fp8") is own.efficiencies[0]
     assert bound.efficiency("moe", "fp8") is entries[1]
-    assert bound.efficiency("gemm", "fp32_static") is own.efficiencies[0]
-    assert rest.efficiency("gemm", "fp32_static") is entries[0]
+    assert bound.efficiency("gemm", "fp32_block") is own.efficiencies[0]
+    assert rest.efficiency("gemm", "fp32_block") is entries[0]
     assert rest.bind(own) is rest
     assert bound.band("gemm", "fp16") is None
 
@@ -529,3 +542,19 @@ def test_what_is_no_tile_is_refused(tiles: str, tmp_path: Any) -> None:
     )
     with pytest.raises(CatalogError, match="tiles"):
         suanli.read_catalog(tmp_path)
+
+
+def test_among_other_kernels_weights_and_caches_are_cold() -> None:
+    """Timed alone, a kernel finds its weights in the last cache; in a step, other layers' have passed through it."""
+    about: dict[str, Any] = {"compute_ratio": 1.0, "bandwidth_ratio": 0.1, "exposed_ratio": 0.0}
+    about |= {"warm_ratio": 6.0, "warm_speed": 5.0, "generation": "x", "source": "made up", "precision": "bf16"}
+    product = Efficiency(kernel="gemm", tiles=((128, 128),), **about)
+    decode = Efficiency(kernel="attention_decode", core_bandwidth_ratio=100.0, splits=(1, 10), **about)
+    alone = Roofline(name="by-hand", efficiencies=(product, decode))
+    among = alone.under_load(1.0)
+    weights = gemm(m=1.0, n=1000.0, k=400.0)
+    cache = attention(phase="decode", batch=1.0, query=1.0, kv_tokens=2000.0, heads=1.0, kv_heads=1.0, head_dim=128.0)
+    for kernel in (weights, cache):
+        assert among.time_s(kernel, DEVICE) == pytest.approx(5.0 * alone.time_s(kernel, DEVICE), rel=0.05)
+    made_before = gemm(m=1000.0, n=1.0, k=400.0)
+    assert among.time_s(made_before, DEVICE) == pytest.approx(alone.time_s(made_before, DEVICE), rel=0.05)

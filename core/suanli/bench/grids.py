@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from suanli.bench.memory import ELEMENT, traffic_bytes
 from suanli.collectives import OPERATIONS
-from suanli.measurement_schema import ELEMENTWISE, KERNELS, Shape, make_shape
+from suanli.measurement_schema import CERTAIN, ELEMENTWISE, KERNELS, Shape, make_shape
 
 KINDS = ("gemm", "attention", "elementwise", "collective")
 """Kernels measured here, in the order they are."""
@@ -29,6 +29,11 @@ PROJECTIONS = (
 ROWS = (1, 4, 16, 32, 64, 128, 256, 1024, 4096, 8192)
 HEADS = ((32, 32, 128), (32, 8, 128), (64, 8, 128), (8, 1, 128), (16, 16, 64), (16, 8, 256))
 """Query heads, key and value heads, and width: grouped, ungrouped, one rank's share of eight, narrow, wide."""
+
+BETWEEN = (
+    (4, 4096), (32, 8192), (128, 4096), (512, 8192), (2048, 4096), (4096, 8192), (8192, 4096), (12288, 8192)
+)  # fmt: skip
+"""Rows and widths besides, of the passes whose traffic is certain: a model of memory is fitted to these."""
 
 EVERY = {"bf16": 1, "fp8_static": 2, "int8_static": 3, "fp16": 4, "tf32": 4, "fp32": 4}
 """Of the shapes, every so many are measured in a precision; of a precision asked for alone, all."""
@@ -116,7 +121,8 @@ def _passes(precisions: tuple[str, ...], ranks: tuple[int, ...], quick: bool) ->
     for precision in (*halves, *(("fp32",) if "fp32" in precisions else ())):
         for operation in ELEMENTWISE:
             own = precision == "fp32" and (operation == "optimizer_step" or not halves)
-            for rows, width in sizes if own or precision != "fp32" else sizes[::2]:
+            taken = sizes if quick or operation not in CERTAIN else (*sizes, *BETWEEN)
+            for rows, width in taken if own or precision != "fp32" else taken[::2]:
                 if operation != "optimizer_step" or precision == "fp32":
                     yield pass_shape(operation, precision, rows, width)
 

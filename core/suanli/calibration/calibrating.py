@@ -1,4 +1,7 @@
-"""Calibrating an accelerator: its kernel models fitted, or scaled where rows are few, to a file of measurements."""
+"""Calibrating an accelerator and its system to a file of measurements.
+
+Kernel models are fitted, or scaled where rows are few; :mod:`suanli.calibration.exchanges` fits the fabrics.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,18 @@ import numpy as np
 
 from suanli.calibration import scaling
 from suanli.calibration.classes import Physics, physics
+from suanli.calibration.exchanges import by_fabric, calibrate_fabrics
 from suanli.calibration.fitting import MINIMUM_ROWS, Group, best_fit, crossed, entry
-from suanli.calibration.records import Errors, Fit, halved
+from suanli.calibration.records import GUESSED, Errors, Fit, halved, union
 from suanli.calibration.results import Calibrated, Calibration
 from suanli.calibration.sampling import Sample, by_class
 from suanli.calibration.scipy_import import import_least_squares
 from suanli.catalog_files import FALLBACK
 from suanli.errors import SuanliError
 from suanli.fits import Fit as Provenance
-from suanli.hardware import Accelerator
+from suanli.hardware import Accelerator, System
 from suanli.kernel_models import Efficiency, Roofline
 from suanli.measurement_schema import Measurement
-
-GUESSED = (0.5, 2.0)
-"""Band of figures nobody measured: a guess."""
 
 
 def calibrate(
@@ -33,32 +34,39 @@ def calibrate(
     *,
     source: str,
     date: str = "",
+    system: System | None = None,
     run: Callable[..., Iterable[Calibrated]] = map,
 ) -> Calibration:
-    """Fit the kernel models of an accelerator to measurements of it, which :func:`read_measurements` has checked.
+    """Fit the models of an accelerator to measurements of it, which :func:`read_measurements` has checked.
 
     A class is a kind of kernel in a precision. With ``MINIMUM_ROWS`` in each half of its rows it is fitted, and also
     scaled, and the one that does better on rows not fitted is taken; with fewer it is scaled.
+    Exchanges are fitted for each fabric of a system, with as many rows.
 
     Args:
         measurements: From one device.
         accelerator: As the catalog gives it.
         source: What the measurements are: written with every figure.
         date: Of the fit; today by default.
+        system: That exchanges were measured on; without it, they are left out.
         run: Stands in for ``map``: a process pool's fits classes side by side.
 
     Raises:
-        SuanliError: Without scipy, or where no row can be fitted.
+        SuanliError: Without scipy, where no row can be fitted, or the system is one of another accelerator.
     """
     import_least_squares()
-    groups, left_out = by_class(measurements, accelerator)
-    if not groups:
+    rows = tuple(measurements)
+    groups, left_out = by_class(rows, accelerator)
+    fabrics, others = by_fabric(rows, accelerator, system)
+    left_out += others
+    if not groups and not fabrics:
         raise SuanliError(f"no row can be fitted: {'; '.join(left_out) or 'there is none'}")
     when = date or datetime.datetime.now(datetime.UTC).date().isoformat()
-    jobs = [(key, rows, accelerator, source, when) for key, rows in sorted(groups.items())]
+    jobs = [(key, members, accelerator, source, when) for key, members in sorted(groups.items())]
     return Calibration(
         accelerator=accelerator.id,
         classes=tuple(run(_class, jobs)),
+        fabrics=calibrate_fabrics(fabrics, system, source=source, date=when) if system is not None else (),
         left_out=tuple(left_out.items()),
         source=source,
         date=when,
@@ -86,7 +94,7 @@ def _class(job: Job) -> Calibrated:
         fitted = _fitted(known, free, whole, sides, source, record)
     if known is not None and len(rows) >= scaling.MINIMUM_ROWS:
         factor, errors = _factor(known, rows, parts, sides)
-        if fitted is None or _loss(errors) < _loss(fitted[1]):
+        if fitted is None or errors.loss < fitted[1].loss:
             made = scaling.scaled(known, factor)
             fit, whose = _scaled(known, made, factor, errors, source, record, narrow=enough)
             why = f"{whose}, {factor:.3g} times the time; "
@@ -144,7 +152,7 @@ def _scaled(
         names=names,
         params=tuple(float(getattr(made, n)) for n in names),
         errors=errors,
-        band=errors.band if narrow else _union(errors.band, known.interval or GUESSED),
+        band=errors.band if narrow else union(errors.band, known.interval or GUESSED),
         source=f"{source}; {whose}, {factor:.3g} times the time",
         fixed=fixed,
         **record,
@@ -190,10 +198,6 @@ def _factor(
     return scaling.factor_of(known, [Group(rows, parts)]), errors
 
 
-def _loss(errors: Errors) -> float:
-    return float(np.abs(np.log(errors.ratios)).mean())
-
-
 def _errors(group: Group, made: Efficiency) -> Errors:
     return Errors(group.seconds / group.predict(made), group.seconds)
 
@@ -224,7 +228,3 @@ def _figures(made: Efficiency) -> tuple[tuple[str, ...], dict[str, Any]]:
 
 ABOUT = ("accelerator", "kernel", "precision", *(f.name for f in attrs.fields(Provenance)))
 """Fields of an entry that are no figures of it."""
-
-
-def _union(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    return min(one[0], other[0]), max(one[1], other[1])

@@ -6,6 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from suanli.catalog_files import FALLBACK
+from suanli.hardware import TYPICAL_SUSTAINED_RATIO, Accelerator
+from suanli.kernel_models.carrying import facts_of
+
+TYPICAL = {"clock_hz": 1.8e9, "sustained_ratio": TYPICAL_SUSTAINED_RATIO}
+"""The accelerator that the datasheet's figures are stated for; all others differ from it by their own facts."""
+TYPICAL_CORE = {"core_flops_per_s": 2048 * 1.8e9, "bound_by_cores": True}
+"""Where a core's speed carries over better than a share of the peak: grouped products of narrow weights.
+
+A core unpacks and scales them outside its matrix unit, however fast that is."""
+
 Span = tuple[float, float, float]
 """Where a search starts, and its bounds; it works on logarithms, so 0 is a small number."""
 
@@ -17,7 +28,7 @@ ROOFLINE: Mapping[str, Span] = {
     "launch_s": (3e-6, 3e-7, 3e-4),
 }
 OVERLAP: Mapping[str, Span] = {"exposed_ratio": (0.3, 1e-3, 1.0)}
-WARM: Mapping[str, Span] = {"warm_ratio": (0.2, 0.01, 1.0), "warm_speed": (1.2, 0.5, 6.0)}
+WARM: Mapping[str, Span] = {"warm_ratio": (0.4, 0.01, 1.5), "warm_speed": (1.5, 0.7, 20.0)}
 TILES: Mapping[str, Span] = {
     "tile_s": SECONDS,
     "core_bytes_per_flop": (0.02, 1e-3, 0.5),
@@ -107,18 +118,26 @@ def physics(generation: str, kernel: str, precision: str) -> Physics:
     """The physics of a class.
 
     What caches and short transfers do differs most between parts; a generation never measured is spared it.
+    Its figures are those of a typical accelerator, of which an accelerator's own facts make its own.
     """
     found = _measured(generation, kernel, precision)
-    if generation == "datasheet" and kernel != "attention_decode":
-        return replace(found, free={k: v for k, v in found.free.items() if k not in WARM})
-    return found
+    if generation != FALLBACK:
+        return found
+    free = found.free if kernel == "attention_decode" else {k: v for k, v in found.free.items() if k not in WARM}
+    fixed = {**found.fixed, **TYPICAL, **(TYPICAL_CORE if kernel == "moe" and precision != "bf16" else {})}
+    return replace(found, free=free, fixed=fixed)
+
+
+def measured_on(accelerator: Accelerator) -> dict[str, float]:
+    """What figures fitted to `accelerator` say of it, so that they can be carried to others of its generation."""
+    return {k: v for k, v in facts_of(accelerator)._asdict().items() if v}
 
 
 def _measured(generation: str, kernel: str, precision: str) -> Physics:
     cube = generation.startswith("davinci")
     if kernel == "gemm":
         tiles = CUBE_TILES if cube else GPU_TILES
-        fixed: dict[str, Any] = {"tiles": tiles, "splits": [1] if cube else [1, 2, 4, 8, 16, 32]}
+        fixed: dict[str, Any] = {"tiles": tiles, "splits": [1, 2, 4, 8] if cube else [1, 2, 4, 8, 16, 32]}
         multiplies = EIGHT_BIT.get((generation, precision), "")
         if multiplies:
             fixed["multiplies"] = multiplies

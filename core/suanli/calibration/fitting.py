@@ -17,6 +17,7 @@ from suanli.calibration.records import Array, Errors, Params
 from suanli.calibration.scipy_import import import_least_squares
 from suanli.hardware import Accelerator
 from suanli.kernel_models import Efficiency
+from suanli.kernel_models.carrying import carried
 from suanli.kernel_models.limits import limits_of
 from suanli.kernel_models.roofline import physics_of
 from suanli.kernels import Formats, Kernel
@@ -64,8 +65,9 @@ class Group:
         """Seconds of every row."""
         out = np.empty(len(self.seconds))
         for kernel, device, index in self.parts:
-            limits = limits_of(device, kernel, fitted, 1.0)
-            out[index] = physics_of(kernel, fitted)(kernel, fitted, limits)
+            own, headroom = carried(fitted, device)
+            limits = limits_of(device, kernel, own, 1.0, headroom)
+            out[index] = physics_of(kernel, own)(kernel, own, limits)
         return out
 
 
@@ -111,4 +113,5 @@ def crossed(key: Sequence[str], about: Physics, halves: Sequence[Group], known: 
     """Errors of each half predicted by a fit to the other."""
     fits = [entry(key, about, best_fit(key, about, [half], known)) for half in reversed(halves)]
     ratios = [half.seconds / half.predict(fit) for half, fit in zip(halves, fits, strict=True)]
-    return Errors(np.concatenate(ratios), np.concatenate([half.seconds for half in halves]))
+    folds = np.repeat(np.arange(len(halves)), [len(half.seconds) for half in halves])
+    return Errors(np.concatenate(ratios), np.concatenate([half.seconds for half in halves]), folds)

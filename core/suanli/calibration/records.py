@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -12,14 +12,26 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Params = tuple[float, ...]
+GUESSED = (0.5, 2.0)
+"""Band of figures nobody measured: a guess, a factor of two either way."""
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors on rows a fit has not seen; `ratios` is measured / predicted."""
+    """Errors on rows a fit has not seen; `ratios` is measured / predicted, `folds` says which were judged together."""
 
     ratios: Array
     measured: Array
+    folds: NDArray[np.intp] | None = None
+
+    def of(self, index: Sequence[int]) -> Errors:
+        """Those of some of the rows."""
+        return Errors(self.ratios[index], self.measured[index])
+
+    @property
+    def loss(self) -> float:
+        """The mean of the logarithms' sizes: what two predictions of the same rows are compared by."""
+        return float(np.abs(np.log(self.ratios)).mean())
 
     @property
     def relative(self) -> Array:
@@ -31,6 +43,18 @@ class Errors:
         """The 10th and 90th percentile of measured over predicted."""
         low, high = np.quantile(self.ratios, [0.1, 0.9])
         return float(low), float(high)
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the rows inside the band of the other folds' rows; None where there is one fold."""
+        if self.folds is None or len(np.unique(self.folds)) < 2:
+            return None
+        inside = 0
+        for fold in np.unique(self.folds):
+            own = self.folds == fold
+            low, high = np.quantile(self.ratios[~own], [0.1, 0.9])
+            inside += int(np.count_nonzero((self.ratios[own] >= low) & (self.ratios[own] <= high)))
+        return inside / len(self.ratios)
 
     @property
     def median(self) -> float:
@@ -96,3 +120,14 @@ def halved(rows: Sequence[S]) -> tuple[list[S], list[S]]:
 def held_out(shape: str) -> bool:
     """Which half a shape is in."""
     return hashlib.sha256(shape.encode()).digest()[0] % 2 == 1
+
+
+def union(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """The band that holds both."""
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+def joined(errors: Iterable[Errors]) -> Errors:
+    """Errors of several groups as one."""
+    found = list(errors)
+    return Errors(np.concatenate([e.ratios for e in found]), np.concatenate([e.measured for e in found]))

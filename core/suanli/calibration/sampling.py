@@ -10,11 +10,7 @@ import attrs
 from suanli.errors import SuanliError
 from suanli.hardware import Accelerator
 from suanli.kernels import Formats, Kernel
-from suanli.measurement_schema import Measurement, made_by
-
-PASSES = ("copy", "add")
-"""Elementwise passes whose traffic is certain; of others it is the implementation's how often they pass over memory."""
-NO_EXCHANGES = "exchanges are not fitted yet; their figures stay as they are"
+from suanli.measurement_schema import CERTAIN, Measurement, made_by
 
 
 @attrs.frozen(kw_only=True)
@@ -33,14 +29,14 @@ class Sample:
 def by_class(
     measurements: Iterable[Measurement], accelerator: Accelerator
 ) -> tuple[dict[tuple[str, str], list[Sample]], Counter[str]]:
-    """Rows of each (kernel, precision), and how many belong to none, by reason."""
+    """Kernels of each (kernel, precision), and how many belong to none, by reason; exchanges are passed over."""
     left_out: Counter[str] = Counter()
     groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for one in measurements:
         if one.shape.kernel == "collective":
-            left_out[NO_EXCHANGES] += 1
-        elif one.shape.kernel == "elementwise" and one.shape["operation"] not in PASSES:
-            left_out[f"passes other than {' and '.join(PASSES)}: their traffic is the implementation's"] += 1
+            continue  # of a fabric, see by_fabric
+        if one.shape.kernel == "elementwise" and one.shape["operation"] not in CERTAIN:
+            left_out[f"passes other than {' and '.join(CERTAIN)}: their traffic is the implementation's"] += 1
         else:
             try:
                 key, sample = _sample(one, accelerator)

@@ -10,6 +10,7 @@ import numpy as np
 
 from suanli.calibration.fitting import Group, rounded
 from suanli.kernel_models import Efficiency
+from suanli.kernel_models.carrying import LATENCIES
 
 MINIMUM_ROWS = 3
 """Fewer rows than this say nothing, not even one factor."""
@@ -38,7 +39,7 @@ def scaled(known: Efficiency, factor: float) -> Efficiency:
         value = getattr(known, field.name)
         if field.name in RATES:
             changes[field.name] = value / factor
-        elif field.name in TRAFFIC or field.name.endswith("_s"):
+        elif field.name in TRAFFIC or field.name in LATENCIES:
             changes[field.name] = value * factor
     for name in SHARES:
         changes[name] = min(changes[name], 1.0)

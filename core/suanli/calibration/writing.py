@@ -37,6 +37,8 @@ def _quoted(text: str) -> str:
 def _fixed(value: Any) -> str:
     if isinstance(value, str):
         return _quoted(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_fixed(v) for v in value) + "]"
     return str(value)

@@ -13,15 +13,14 @@ import click
 
 import suanli
 from suanli.calibration.calibrating import calibrate
-from suanli.calibration.records import Errors
 from suanli.calibration.results import HEAD, Calibrated, Calibration
+from suanli.cli import calibrate_view as view
 from suanli.cli import scatter
-from suanli.cli.amounts import amount
-from suanli.cli.blocks import Block, Table, Text
 from suanli.cli.command import Command, Option, names_of
 from suanli.cli.failures import ANSWERED
 from suanli.cli.render import width, write
 from suanli.errors import SuanliError, clip
+from suanli.hardware import Accelerator, System
 from suanli.measurement_schema import Measurement
 from suanli.measurements import read_measurements
 
@@ -29,27 +28,40 @@ from suanli.measurements import read_measurements
 def run(**asked: Any) -> int:
     """Fit, write the file, and say how wrong the fit is."""
     accelerator = suanli.accelerator(asked["accelerator"])
-    system = suanli.system(accelerator.default_system) if accelerator.default_system else None
+    system = _system(accelerator, asked["system"])
     out = Path(asked["out"] or f"{accelerator.id}-calibration.toml")
     _ours(out)
     path = Path(asked["measurements"])
     rows = read_measurements(path, accelerator=accelerator, system=system)
     source = asked["source"] or _source(path, rows)
-    made = _parallel(asked["jobs"], lambda pool: calibrate(rows, accelerator, source=source, run=pool))
-    written = any(c.fit is not None for c in made.classes)
+    made = _parallel(asked["jobs"], lambda pool: calibrate(rows, accelerator, source=source, system=system, run=pool))
+    written = out if made.fits else None
     if written:
         _save(out, made.toml(), "--out")
-    drawn = _series(made)
+    drawn = view.series(made)
     if asked["svg"] is not None and drawn:
         title = f"{accelerator.id}: rows not fitted, predicted against measured"
         _save(Path(asked["svg"]), scatter.svg(drawn, title), "--svg")
+    exchanged = any(row.shape.kernel == "collective" for row in rows)
+    assumed = system.id if system is not None and exchanged and asked["system"] is None else ""
+    wide = 100 if asked["format"] == "markdown" else width()
     write(
         asked["format"],
-        data=lambda: _data(made, out if written else None),
-        rows=lambda: [_row(c) for c in made.classes],
-        blocks=lambda: _blocks(made, out if written else None, path, asked, rows),
+        data=lambda: view.data(made, written),
+        rows=lambda: view.rows(made),
+        blocks=lambda: view.blocks(made, rows, path.name, written, svg=asked["svg"], width=wide, assumed=assumed),
     )
     return ANSWERED
+
+
+def _system(accelerator: Accelerator, name: str | None) -> System | None:
+    """The system that exchanges were measured on: the one named, or the accelerator's default."""
+    if name is None:
+        return suanli.system(accelerator.default_system) if accelerator.default_system else None
+    found = suanli.system(name)
+    if found.accelerator != accelerator.id:
+        raise SuanliError(f"--system: {found.id} is a system of {found.accelerator}, not of {accelerator.id}")
+    return found
 
 
 def _ours(path: Path) -> None:
@@ -95,113 +107,6 @@ def _parallel(jobs: int | None, work: Callable[[Run], Calibration]) -> Calibrati
         return work(pool.map)
 
 
-def _series(made: Calibration) -> list[scatter.Series]:
-    """Rows not fitted, each as the rest predicts it."""
-    return [
-        scatter.Series(
-            label=f"{c.kernel} {c.precision}",
-            pairs=tuple((float(m), float(m / r)) for m, r in zip(c.held_out.measured, c.held_out.ratios, strict=True)),
-        )
-        for c in made.classes
-        if c.held_out is not None
-    ]
-
-
-def _told(errors: Errors | None) -> dict[str, float | int | None]:
-    if errors is None:
-        return {"rows": 0, "median_error": None, "p90_error": None, "bias": None}
-    told = {"median_error": errors.median, "p90_error": errors.p90, "bias": errors.bias}
-    return {"rows": len(errors.ratios), **told}
-
-
-def _data(made: Calibration, out: Path | None) -> dict[str, Any]:
-    classes = [
-        {
-            "kernel": c.kernel,
-            "precision": c.precision,
-            "rows": c.rows,
-            "how": c.how,
-            "why": c.why,
-            "before": _told(c.before),
-            "fitted": _told(c.fitted),
-            "held_out": _told(c.held_out),
-            "figures": dict(zip(c.fit.names, c.fit.params, strict=True)) if c.fit else None,
-        }
-        for c in made.classes
-    ]
-    return {
-        "accelerator": made.accelerator,
-        "source": made.source,
-        "date": made.date,
-        "file": str(out) if out else None,
-        "classes": classes,
-        "left_out": dict(made.left_out),
-    }
-
-
-def _row(c: Calibrated) -> dict[str, Any]:
-    found: dict[str, Any] = {"kernel": c.kernel, "precision": c.precision, "rows": c.rows, "how": c.how, "why": c.why}
-    for name, errors in (("before", c.before), ("fitted", c.fitted), ("held_out", c.held_out)):
-        found |= {f"{name}_{k}": v for k, v in _told(errors).items()}
-    return found
-
-
-def _blocks(
-    made: Calibration, out: Path | None, path: Path, asked: dict[str, Any], rows: tuple[Measurement, ...]
-) -> list[Block]:
-    used = sum(c.rows for c in made.classes)
-    said = f"{made.accelerator}: {used} of {len(rows)} rows of {path.name}"
-    found: list[Block] = [Text(text=said, style="headline"), _table(made)]
-    found.append(
-        Text(text="error: predicted / measured - 1; bias: its median, above 0 where predicted slower; "
-             "held out: rows predicted without them; before: what is predicted without this calibration", style="note")
-    )  # fmt: skip
-    found += [Text(text=f"{c.kernel} {c.precision} {c.how}: {c.why}", style="note") for c in made.classes]
-    found += [Text(text=f"{n} rows not used: {reason}", style="note") for reason, n in made.left_out]
-    devices = sorted({r.device for r in rows if r.device})
-    if len(devices) > 1:
-        text = f"rows of {len(devices)} devices, fitted as one: {clip(', '.join(devices), 200)}"
-        found.append(Text(text=text, style="warning"))
-    drawn = _series(made)
-    if drawn:
-        found.append(Text(text=scatter.draw(drawn, 100 if asked["format"] == "markdown" else width())))
-    if asked["svg"] is not None and drawn:
-        found.append(Text(text=f"drawn in {asked['svg']}", style="note"))
-    if out is None:
-        found.append(Text(text="nothing written: every class has too few rows", style="warning"))
-        return found
-    found.append(Text(text=f"source: {made.source}; fitted {made.date}", style="note"))
-    found.append(Text(text=f"written: {out}. Ship it in a plugin, or put it into a folder of its own and name that in "
-                      "SUANLI_PATH", style="good"))  # fmt: skip
-    return found
-
-
-def _table(made: Calibration) -> Table:
-    def cells(errors: Errors | None) -> tuple[str, ...]:
-        if errors is None:
-            return "", "", ""
-        bias = ("+" if errors.bias >= 0.0 else "") + amount("_ratio", errors.bias)
-        return amount("_ratio", errors.median), amount("_ratio", errors.p90), bias
-
-    return Table(
-        columns=("kernel", "precision", "rows", "", "fit: median", "held out: median", "p90", "bias", "before: median"),
-        rows=tuple(
-            (
-                c.kernel,
-                c.precision,
-                str(c.rows),
-                c.how,
-                cells(c.fitted)[0],
-                *cells(c.held_out),
-                cells(c.before)[0],
-            )
-            for c in made.classes
-        ),
-        right=(2, 4, 5, 6, 7, 8),
-        keep=(0, 1, 3),
-    )
-
-
 command = Command(
     "calibrate",
     callback=run,
@@ -213,6 +118,12 @@ command = Command(
             metavar="ID",
             help="The accelerator they were taken on.",
             shell_complete=names_of(["accelerator"]),
+        ),
+        Option(
+            ["--system"],
+            metavar="ID",
+            help="The system its exchanges were measured on; the accelerator's default system by default.",
+            shell_complete=names_of(["system"]),
         ),
         Option(["--out"], type=click.Path(), metavar="FILE", help="Write here; ID-calibration.toml by default."),
         Option(
@@ -228,13 +139,15 @@ command = Command(
             help="Processes; as many as there are processors by default.",
         ),
     ],
-    help="""Fit an accelerator's kernel models to MEASUREMENTS of it, as suanli bench writes them.
+    help="""Fit an accelerator's models to MEASUREMENTS of it, as suanli bench writes them.
 
-    Says how wrong the fit is on rows it has not seen, and writes a catalog file of it.
-    Needs scipy: pip install 'suanli[calibrate]'. Exchanges are not fitted yet. See docs/measuring.md.
+    Kernels are fitted by kind and precision, exchanges by the fabric of the system they cross. Rows that are too few
+    are said, not fitted; rows that cannot be are refused by number. Says how wrong each fit is on rows it has not
+    seen, and writes a catalog file of it. Needs scipy: pip install 'suanli[calibrate]'. See docs/measuring.md.
     """,
     examples=(
         "suanli calibrate measurements.csv --on h100",
+        "suanli calibrate h100.csv --on h100 --system dgx-h100 --svg fit.svg",
         "suanli calibrate acme.csv --on acme-one --out acme-calibration.toml --source 'Acme lab, run 12'",
     ),
 )

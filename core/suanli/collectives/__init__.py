@@ -7,6 +7,6 @@ so its placement on the tiers of a system is known: ranks inside a node use the 
 from suanli.collectives.base import OPERATIONS, CollectiveModel
 from suanli.collectives.fabric import FabricEfficiency
 from suanli.collectives.formulas import ranks_inside
-from suanli.collectives.hierarchical import Hierarchical
+from suanli.collectives.hierarchical import NETWORK, Hierarchical, fabric_of
 
-__all__ = ["OPERATIONS", "CollectiveModel", "FabricEfficiency", "Hierarchical", "ranks_inside"]
+__all__ = ["NETWORK", "OPERATIONS", "CollectiveModel", "FabricEfficiency", "Hierarchical", "fabric_of", "ranks_inside"]

@@ -18,6 +18,9 @@ from suanli.numeric import Number, is_scalar, minimum, where
 if TYPE_CHECKING:
     from suanli.hardware import System, Tier
 
+NETWORK = "nic"
+"""The fabric of every tier beyond the node, whatever its topology."""
+
 
 @attrs.frozen(kw_only=True)
 class Hierarchical(CollectiveModel):
@@ -72,7 +75,7 @@ class Hierarchical(CollectiveModel):
         key, size = id(system.tiers), system.accelerators_per_node
         found = None if tracing() else self._known.get(key)
         if found is None or found[0] is not system.tiers or found[1] != size:
-            fabrics = ((t, self.fabric(t, _outer(system, i, t))) for i, t in enumerate(system.tiers))
+            fabrics = ((t, self.fabric(t, beyond_node(system, i))) for i, t in enumerate(system.tiers))
             if tracing():  # figures that remember where they are from are not kept
                 return levels_of(fabrics)
             if len(self._known) >= 256:
@@ -90,7 +93,7 @@ class Hierarchical(CollectiveModel):
 
     def fabric(self, tier: Tier, outer: bool) -> FabricEfficiency:
         """The fitted entry of a tier; a tier beyond the node is a ``"nic"``."""
-        key = "nic" if outer else tier.topology
+        key = NETWORK if outer else tier.topology
         last = self
         while key not in last._table and last.rest is not None:
             last = last.rest
@@ -134,6 +137,21 @@ class Hierarchical(CollectiveModel):
             found = self._engine(found, first, bytes, ranks)
         return found
 
+    def algorithm(self, operation: str, *, bytes: float, ranks: float, stride: float, system: System) -> str:
+        """The library's algorithm that one all-reduce is soonest done by: ``ring``, ``tree`` or ``switches``.
+
+        Empty where there is none to choose.
+        """
+        crossed = cross(self._levels(system), system, operation, bytes, ranks, stride)
+        if operation != "all_reduce" or not crossed:
+            return ""
+        start, found = start_of(crossed), attrs.evolve(self, engine=False)._all_reduce(crossed, bytes, ranks)
+        if found == ring_s(crossed, start, bytes, ranks):
+            return "ring"
+        first = crossed[0].level
+        adds = not first.depth and first.tier.in_network_reduction and first.fitted.reduction_ratio
+        return "switches" if adds and found == switches_s(crossed, start, bytes, ranks) else "tree"
+
     def _engine(self, library_s: Number, first: Crossing, bytes: Number, ranks: Number) -> Number:
         """The sooner of the library's all-reduce and the engine's, which stays within the innermost tier."""
         fitted = first.level.fitted
@@ -152,6 +170,12 @@ class Hierarchical(CollectiveModel):
         return next((f.interval for f in self.fabrics if f.interval), None)
 
 
-def _outer(system: System, level: int, tier: Tier) -> bool:
+def beyond_node(system: System, depth: int) -> bool:
     """Whether a tier is beyond the node."""
-    return level > 0 and (tier.span is None or tier.span > system.accelerators_per_node)
+    span = system.tiers[depth].span
+    return depth > 0 and (span is None or span > system.accelerators_per_node)
+
+
+def fabric_of(system: System, depth: int) -> str:
+    """The kind of fabric a tier is: its topology, or ``"nic"`` beyond the node."""
+    return NETWORK if beyond_node(system, depth) else system.tiers[depth].topology

@@ -54,7 +54,8 @@ def prefill_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
     reach = where(window > 0, minimum(kv, window + block), kv)
     width = s["key_dim"] + s["value_dim"]
     forward = 2.0 * s["batch"] * heads * s["pairs"] * width
-    per_pair = (2.0 * width * maximum(1.0, width / (2.0 * WIDE_HEAD)) + fitted.pair_flops) * (kernel.flops / forward)
+    scores = 2.0 * width * maximum(1.0, width / (2.0 * WIDE_HEAD))
+    per_pair = (scores + fitted.pair_flops / limits.headroom) * (kernel.flops / forward)
     cores_take = blocks_s(
         tiles=tiles,
         longest_pairs=(reach + KEY_BLOCK * 0.5) * rows,
@@ -108,4 +109,5 @@ def decode_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
         tile_s=fitted.tile_s,
         split_s=fitted.split_s,
     )
-    return settled_s(kernel, fitted, limits, cores_take, s["batch"] * fitted.sequence_s)
+    cached = s["batch"] * s["kv_heads"] * s["seen"] * s["token_bytes"]
+    return settled_s(kernel, fitted, limits, cores_take, s["batch"] * fitted.sequence_s, kept_bytes=cached)

@@ -7,7 +7,7 @@ from attrs.validators import and_, deep_iterable, ge, gt, le
 
 from suanli.fits import Fit
 from suanli.formulas import fact
-from suanli.serialize import Seconds
+from suanli.serialize import FlopsPerSecond, Hertz, Seconds
 
 _FRACTION = and_(gt(0.0), le(1.0))
 
@@ -30,6 +30,13 @@ class Efficiency(Fit):
         kernel: One of ``KINDS``.
         precision: How matrix inputs are stored and multiplied.
         multiplies: The format it is multiplied in, where the measured engine's differs from the kernel's own.
+        clock_hz: Clock of the accelerator measured; another's seconds are as many cycles. 0: they hold at any.
+        sustained_ratio: What that accelerator sustains of its peak, by its own record; `compute_ratio` is another's
+            in proportion. 0: it holds for any.
+        core_flops_per_s: Peak of one of its cores in 16-bit products; where another's cores are let to do less, they
+            still load as much. 0: as many bytes as its own peak needs.
+        bound_by_cores: Whether a core does the same of this on any accelerator, however high its peak.
+        confidential: Whether the figures may be shown.
         compute_ratio: Sustained share of the peak rate, 0 to 1.
         bandwidth_ratio: Sustained share of the memory bandwidth, 0 to 1.
         launch_s: Floor under the shortest kernel.
@@ -63,6 +70,11 @@ class Efficiency(Fit):
     kernel: str
     precision: str
     multiplies: str = ""
+    clock_hz: Hertz = attrs.field(default=0.0, validator=ge(0.0))
+    sustained_ratio: float = attrs.field(default=0.0, validator=and_(ge(0.0), le(1.0)))
+    core_flops_per_s: FlopsPerSecond = attrs.field(default=0.0, validator=ge(0.0))
+    bound_by_cores: bool = False
+    confidential: bool = False
     compute_ratio: float = attrs.field(validator=_FRACTION)
     bandwidth_ratio: float = attrs.field(validator=_FRACTION)
     launch_s: Seconds = attrs.field(default=0.0, validator=ge(0.0))
@@ -95,4 +107,4 @@ class Efficiency(Fit):
         """One figure, remembered as a fact while a trace is on."""
         unit = name.rpartition("_")[2]
         about = f"{self.generation or self.accelerator}.{self.kernel}.{self.precision}.{name}"
-        return fact(float(getattr(self, name)), about, unit, self.source)
+        return fact(float(getattr(self, name)), about, unit, self.source, self.confidential)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from suanli.formulas import formula
 from suanli.kernel_models.efficiency import Efficiency
-from suanli.kernel_models.limits import INFINITE, Limits, operations, settled_s
+from suanli.kernel_models.limits import INFINITE, WEIGHTS_SHARE, Limits, operations, settled_s
 from suanli.kernels import Kernel
 from suanli.numeric import Number, is_scalar, maximum
 
@@ -17,6 +17,9 @@ CACHE_SPEED = 4.0
 """Bandwidth of the last cache over that of memory, at which partial sums pass; assumed, as a round number."""
 CHUNK = 8_192
 """Rows taken together: their columns stay in a core's cache."""
+
+SCALED_BEFORE = "_static"
+"""How precisions end whose inputs come quantised, by scales known before: nothing is to be done while running."""
 
 Shapes = tuple[tuple[int, ...], ...]
 Tile = tuple[float, float, float, float]
@@ -73,16 +76,19 @@ def product_s(
     tile_s: float,
     ramp_k: float,
     split_s: float,
+    headroom: float = 1.0,
 ) -> Number:
     """Seconds of the core with the most tiles of C[m, n] = A[m, k] B[k, n], with the best tile and split.
 
-    A tile takes the longer of arithmetic and loading over its share of k, and a constant.
+    A tile takes the longer of arithmetic and loading over its share of k, and a constant. Its pipeline fills at the
+    speed the core was built for, `headroom` times what the peak lets it multiply.
     Tiles fill the cores in waves; a wave begun counts in full by `wave_ratio`.
     The parts of a split sum pass through the last cache.
     """
     rate = float(peak_flops_per_s * compute_ratio / cores)
     shapes = tiles_of(tiles, rate, float(core_loads_bytes_per_s), float(input_bytes), float(weight_bytes))
     free = 1.0 - wave_ratio
+    ramp = ramp_k / headroom
     partial_s = PARTIAL_BYTES / (bandwidth_bytes_per_s * CACHE_SPEED)
 
     def best(m: Number, n: Number, k: Number) -> Number:
@@ -97,7 +103,7 @@ def product_s(
             for r, c, multiply, load in shapes:
                 waves = rows[r] * columns[c] * share
                 waves = longer(waves, 1.0) * free + up(waves) * wave_ratio
-                busy = waves * (longer(multiply * (steps + ramp_k), load * steps) + tile_s)
+                busy = waves * (longer(multiply * (steps + ramp), load * steps) + tile_s)
                 found = shorter(found, busy)
             if split > 1:
                 found = found + (m * n * (split * partial_s) + split_s)
@@ -146,11 +152,12 @@ def gemm_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
         tile_s=fitted.tile_s,
         ramp_k=fitted.ramp_k,
         split_s=fitted.split_s,
+        headroom=limits.headroom,
     )
     beside: Number = 0.0
     if fitted.write_ratio:
         beside = m * n * 2.0 * fitted.write_ratio / limits.bandwidth_bytes_per_s
-    if fitted.quantise_bandwidth_ratio:
+    if fitted.quantise_bandwidth_ratio and not kernel.precision.endswith(SCALED_BEFORE):
         beside = beside + quantise_s(
             m=m,
             k=k,
@@ -161,4 +168,5 @@ def gemm_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
             bandwidth_bytes_per_s=limits.bandwidth_bytes_per_s,
             bandwidth_ratio=fitted.quantise_bandwidth_ratio,
         )
-    return settled_s(kernel, fitted, limits, cores_take, beside)
+    weights = n * k * shape["weight_bytes"]
+    return settled_s(kernel, fitted, limits, cores_take, beside, kept_bytes=weights, kept_share=WEIGHTS_SHARE)

@@ -12,9 +12,10 @@ from suanli.errors import SuanliError
 from suanli.formulas import fact, scaled, tracing
 from suanli.kernel_models.attention import decode_s, prefill_s
 from suanli.kernel_models.base import KernelModel
+from suanli.kernel_models.carrying import carried
 from suanli.kernel_models.efficiency import Efficiency
 from suanli.kernel_models.experts import experts_s
-from suanli.kernel_models.gemm import gemm_s
+from suanli.kernel_models.gemm import SCALED_BEFORE, gemm_s
 from suanli.kernel_models.limits import Limits, limits_of, settled_s, sustained_s
 from suanli.kernels import Kernel
 from suanli.numeric import Number, is_scalar
@@ -79,15 +80,17 @@ class Roofline(KernelModel):
         efficiencies: What was fitted.
         rest: The model asked for kinds nobody measured here.
         cap: Share of the peak no kernel exceeds: 1, or what power allows under continuous load.
+        cold: Whether kernels run among others, whose data pass through the cache too.
     """
 
     efficiencies: tuple[Efficiency, ...]
     rest: Roofline | None = None
     cap: float = attrs.field(default=1.0, repr=False)  # an accelerator's own figure, which may be confidential
+    cold: bool = attrs.field(default=False, repr=False)
 
     def under_load(self, sustained_ratio: float) -> KernelModel:
-        """This model with every compute ratio capped at what power allows."""
-        return attrs.evolve(self, cap=sustained_ratio)
+        """This model with every compute ratio capped at what power allows, and weights from memory."""
+        return attrs.evolve(self, cap=sustained_ratio, cold=True)
 
     def bind(self, fallback: KernelModel) -> KernelModel:
         """This model, asking the fallback for kinds nobody measured here."""
@@ -127,9 +130,10 @@ class Roofline(KernelModel):
         """Its variant without block or static scales, what nobody measured here, or another precision of its kind."""
         chain = self.chain
         fitted = [m for m in chain if not m.fallback] or [self]
-        plain = precision.removesuffix("_block").removesuffix("_static")
+        scaled = precision.removesuffix(SCALED_BEFORE)
+        plain = scaled.removesuffix("_block")
         for model in chain:
-            for name in (precision,) if model.fallback and model is not self else (precision, plain):
+            for name in (precision, scaled) if model.fallback and model is not self else (precision, scaled, plain):
                 if (kind, name) in model._table:
                     return model._table[kind, name]
         for choice in ("bf16", "fp16", "fp32"):
@@ -145,8 +149,8 @@ class Roofline(KernelModel):
 
     def time_s(self, kernel: Kernel, accelerator: Accelerator) -> Number:
         """Seconds of all the launches of `kernel`."""
-        fitted = self.efficiency(kernel.kind, kernel.precision)
-        limits = limits_of(accelerator, kernel, fitted, self.cap)
+        fitted, headroom = carried(self.efficiency(kernel.kind, kernel.precision), accelerator)
+        limits = limits_of(accelerator, kernel, fitted, self.cap, headroom, self.cold)
         if tracing() and self.cap < fitted.compute_ratio:
             source = accelerator.source_of("sustained_ratio")
             about, hidden = f"{accelerator.id}.sustained_ratio", accelerator.confidential

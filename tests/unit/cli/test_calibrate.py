@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import random
+import subprocess
+import sys
 from xml.etree import ElementTree
 
+import attrs
 import pytest
 
 import suanli
+from suanli.bench.grids import default_shapes
 from suanli.catalog_files import read_catalog
 from suanli.cli.scatter import Series, draw, svg
+from suanli.collectives import OPERATIONS, FabricEfficiency, Hierarchical
 from suanli.measurement_schema import make_shape, predicted_s
-from suanli.measurements import COLUMNS, Measurement, row_of
+from suanli.measurements import COLUMNS, Measurement, read_measurements, row_of
 
 H100 = "h100-sxm5-80"
 SLOWER = 1.25
@@ -70,15 +76,16 @@ def fitted(run, tmp_path, measurements):
 
 
 def test_it_says_what_it_fitted_and_how_wrong(fitted, tmp_path):
-    """Classes with rows and held-out errors, what is scaled and not fitted yet, the source, and the file."""
+    """Classes with rows and held-out errors, what is scaled and what has too few rows, the source, and the file."""
     result = fitted("--source", "Acme lab, run 12")
     assert result.exit_code == 0, result.stderr
     text = " ".join(result.stdout.split())
-    assert f"{H100}: 48 of 49 rows of h100.csv" in text
+    assert f"{H100}: 49 of 49 rows of h100.csv" in text
     assert "gemm bf16 8 scaled" in text
     assert "hopper's gemm bf16, 1.2" in text
     assert "elementwise fp32 40" in text
-    assert "1 rows not used: exchanges are not fitted yet" in text
+    assert "dgx-h100: exchanges over switch" in text
+    assert "dgx-h100 switch unchanged: 1 rows are too few, a fit needs 10 in each half of them" in text
     assert "Acme lab, run 12" in text
     assert "SUANLI_PATH" in text
     assert "○" in result.stdout
@@ -101,13 +108,17 @@ def test_the_file_is_found_by_suanli_path(fitted, run, tmp_path):
 
 
 def test_json_and_csv_hold_the_same(fitted):
-    """Programs read the errors, the figures and what was left out; the source says the device and the day."""
+    """Programs read the errors and the figures; the source says the device and the day."""
     data = json.loads(fitted("--format", "json").stdout)
     assert [c["kernel"] for c in data["classes"]] == ["elementwise", "gemm"]
     assert data["source"] == "h100.csv; NVIDIA H100 80GB HBM3; 2026-03-04"
-    assert sum(data["left_out"].values()) == 1
+    assert data["left_out"] == {}
+    (fabric,) = data["fabrics"]
+    assert (fabric["how"], fabric["rows"], fabric["figures"]) == ("unchanged", 1, None)
     rows = list(csv.DictReader(io.StringIO(fitted("--format", "csv").stdout)))
-    for row, one in zip(rows, data["classes"], strict=True):
+    exchanges = [r for r in rows if r["kernel"] == "collective"]
+    assert [(r["fabric"], r["operation"]) for r in exchanges] == [("switch", ""), ("switch", "all_reduce")]
+    for row, one in zip((r for r in rows if r not in exchanges), data["classes"], strict=True):
         assert float(row["held_out_median_error"]) == pytest.approx(one["held_out"]["median_error"])
         assert one["held_out"]["median_error"] < 0.05 < 0.15 < one["before"]["median_error"]
         assert 0.0 < one["figures"]["bandwidth_ratio"] <= 1.0
@@ -182,12 +193,126 @@ def test_what_is_missing_is_said(run, tmp_path, measurements):
     assert "--out: cannot read" in result.stderr
 
 
-def test_only_exchanges_cannot_be_fitted(run, tmp_path):
-    """A file of nothing a fit can use says so, and no file is written."""
+def test_too_few_exchanges_are_said(run, tmp_path):
+    """A file of one exchange: what is predicted of it is told, and no file is written."""
     pytest.importorskip("scipy", reason="fitting needs scipy")
     shape = make_shape("collective", "bf16", operation="all_reduce", bytes=1 << 24, ranks=8)
     path = save(tmp_path / "m.csv", [Measurement(shape=shape, time_s=3e-4)])
     result = run("calibrate", str(path), "--on", "h100", "--out", str(tmp_path / "c.toml"), "--jobs", "1")
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    assert "dgx-h100 switch unchanged: 1 rows are too few" in text
+    assert "nothing written: every class has too few rows" in text
+    assert not (tmp_path / "c.toml").exists()
+
+
+SLOW_LINKS = {"bandwidth_ratio": 0.35, "ramp_s": 6e-5, "launch_s": 1.6e-5, "latency_s": 2e-6, "copy_bytes_per_s": 8e11}
+
+
+@pytest.fixture
+def exchanges(tmp_path):
+    """Exchanges of a machine with slower links than those shipped: three sizes of each, in groups of 2, 4 and 8."""
+    system, noise = suanli.system("dgx-a100"), random.Random(2)
+    entry = FabricEfficiency(system="dgx-a100", fabric="switch", source="truth", **SLOW_LINKS)
+    truth = attrs.evolve(system, exchanges=Hierarchical(name="truth", fabrics=(entry,)))
+    shapes = default_shapes(("collective",), ("bf16",), (2, 4, 8), quick=True)
+    rows = [
+        Measurement(
+            shape=s,
+            time_s=predicted_s(s, suanli.accelerator("a100-80gb"), truth) * noise.lognormvariate(0.0, 0.01),
+            device="NVIDIA A100-SXM4-80GB",
+        )
+        for s in shapes
+    ]
+    return save(tmp_path / "a100.csv", rows)
+
+
+def test_exchanges_are_fitted_drawn_written_and_used(run, tmp_path, exchanges):
+    """A quick bench of eight devices: errors told by exchange and algorithm, the file found, the estimate changed."""
+    pytest.importorskip("scipy", reason="fitting needs scipy")
+    folder, picture = tmp_path / "mine", tmp_path / "fit.svg"
+    folder.mkdir()
+    asked = ["calibrate", str(exchanges), "--on", "a100-80gb", "--out", str(folder / "c.toml"), "--jobs", "1"]
+    result = run(*asked, "--svg", str(picture))
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert "48 of 48 rows of a100.csv" in text
+    assert "dgx-a100: exchanges over switch" in text
+    for said in ("all_reduce ring 9", "all_gather 9", "reduce_scatter 9", "all_to_all 9", "broadcast 9", "p2p 3"):
+        assert said in text
+    assert "all 48 fitted" in text
+    assert "dgx-a100 switch fitted: 5 figures" in text
+    assert "taken to be of dgx-a100, the default system of a100-sxm4-80" in text
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    titles = ElementTree.fromstring(picture.read_text(encoding="utf-8")).iter("{http://www.w3.org/2000/svg}title")
+    assert len(list(titles)) == 48
+
+    data = json.loads(run(*asked, "--format", "json").stdout)
+    (fabric,) = data["fabrics"]
+    assert (fabric["system"], fabric["fabric"], fabric["how"]) == ("dgx-a100", "switch", "fitted")
+    assert fabric["held_out"]["median_error"] < 0.05 < 0.2 < fabric["before"]["median_error"]
+    assert fabric["figures"]["bandwidth_ratio"] == pytest.approx(0.35, rel=0.05)
+    assert {e["operation"] for e in fabric["exchanges"]} == set(OPERATIONS)
+    rows = list(csv.DictReader(io.StringIO(run(*asked, "--format", "csv").stdout)))
+    assert [float(r["held_out_median_error"]) for r in rows] == pytest.approx(
+        [e["held_out"]["median_error"] for e in (fabric, *fabric["exchanges"])]
+    )
+
+    serve = ["serve", "llama-2-70b", "--on", "dgx-a100", "-n", "8", "--tensor", "8", "--batch", "1"]
+    serve += ["--prompt", "4096", "--output", "16", "--format", "json"]
+    before = json.loads(run(*serve).stdout)
+    command = [sys.executable, "-m", "suanli.cli", *serve]  # a process of its own reads the variable
+    there = subprocess.run(command, env={**os.environ, "SUANLI_PATH": str(folder)}, capture_output=True, check=True)
+    assert json.loads(there.stdout)["serving"]["ttft_s"] > 1.05 * before["serving"]["ttft_s"]
+
+
+def test_exchanges_apart_from_the_others_are_named(run, tmp_path, exchanges):
+    """Gathers three times as slow as the links explain: the rest is fitted, and they are said not to be described."""
+    pytest.importorskip("scipy", reason="fitting needs scipy")
+    rows = read_measurements(exchanges)
+    slow = [attrs.evolve(r, time_s=r.time_s * (3.0 if r.shape["operation"] == "all_gather" else 1.0)) for r in rows]
+    path = save(tmp_path / "slow.csv", slow)
+    result = run("calibrate", str(path), "--on", "a100-80gb", "--out", str(tmp_path / "c.toml"), "--jobs", "1")
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert "dgx-a100 switch: one set of figures does not describe (median error): all_gather (6" in text
+    assert "broadcast (" not in text
+
+
+def test_the_system_of_exchanges_is_the_one_named(run, tmp_path, exchanges):
+    """Another system of the same accelerator is fitted by its links; one of another accelerator is refused."""
+    asked = ["calibrate", str(exchanges), "--on", "a100-80gb", "--out", str(tmp_path / "c.toml"), "--jobs", "1"]
+    result = run(*asked, "--system", "dgx-h100")
     assert result.exit_code == 2
-    assert "exchanges are not fitted yet" in result.stderr
+    assert "--system: dgx-h100 is a system of h100-sxm5-80, not of a100-sxm4-80" in result.stderr
+    result = run(*asked, "--system", "dgx-a10")
+    assert result.exit_code == 2
+    assert "dgx-a100" in result.stderr
+    result = run(*asked, "--system", "dgx-a100")
+    assert result.exit_code == 0
+    assert "taken to be" not in result.stdout
+
+
+def test_impossible_exchanges_are_refused_by_line(run, tmp_path, exchanges):
+    """Microseconds for seconds, faster than the links, an algorithm bandwidth: by number, and nothing is written."""
+    lines = exchanges.read_text(encoding="utf-8").splitlines()
+    columns = lines[0].split(",")
+
+    def changed(line, **cells):
+        found = dict(zip(columns, line.split(","), strict=True)) | cells
+        return ",".join(found[c] for c in columns)
+
+    large = next(i for i, line in enumerate(lines) if str(2**26) in line)
+    lines[large] = changed(lines[large], time_s="0.00001")
+    lines[1] = changed(lines[1], time_s="21.5")
+    lines[2] = changed(lines[2], bytes="182.5")
+    exchanges.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    result = run("calibrate", str(exchanges), "--on", "a100-80gb", "--out", str(tmp_path / "c.toml"), columns=400)
+    assert result.exit_code == 2
+    assert "row 2: " in result.stderr
+    assert "is it in microseconds?" in result.stderr
+    assert "row 3: bytes: must be a whole number, got '182.5'; is it a bandwidth?" in result.stderr
+    assert f"row {large + 1}: " in result.stderr
+    assert "faster than dgx-a100's links of 300 GB/s one way allow" in result.stderr
+    assert result.stderr.count("row ") == 3
     assert not (tmp_path / "c.toml").exists()
