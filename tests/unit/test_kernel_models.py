@@ -199,8 +199,8 @@ def test_a_kernel_without_its_sizes_is_held_against_the_roofline(kind: str) -> N
 def test_a_kernel_with_just_the_sizes_needed_is_looked_at(kind: str, needed: frozenset[str]) -> None:
     """A plugin's kernel that states the sizes a formula reads, and no other, is timed as ours are."""
     known = KERNELS[kind]
-    shape = dict(known.shape) | {"weight_bytes": 2.0}
-    least = attrs.evolve(known, shape={name: shape[name] for name in {*needed, "weight_bytes"} & shape.keys()})
+    names = needed | {"weight_bytes"} if kind == "moe" else needed
+    least = attrs.evolve(known, shape={name: known.shape[name] for name in names})
     figures: dict[str, Any] = {"tiles": ((64, 64),), "block": 64, "core_bandwidth_ratio": 2.0, "tile_s": 1.0}
     assert seconds(least, **figures) == seconds(known, **figures) > 1.0
 
@@ -208,10 +208,10 @@ def test_a_kernel_with_just_the_sizes_needed_is_looked_at(kind: str, needed: fro
 NOTHING = ["launch_s", "warm_ratio", "tile_s", "ramp_k", "core_bytes_per_flop", "core_bandwidth_ratio", "split_s"]
 NOTHING += ["write_ratio", "quantise_s", "quantise_bandwidth_ratio", "quantise_element_s", "quantise_row_s", "block"]
 NOTHING += ["pair_flops", "tail_ratio", "sequence_s", "local_traffic_ratio", "token_traffic_ratio", "partial_ratio"]
-NOTHING += ["expert_s"]
+NOTHING += ["expert_s", "clock_hz", "core_flops_per_s"]
 NONE: dict[str, Any] = dict.fromkeys(NOTHING, 0)
 RATIOS = {"compute_ratio": (1e-9, 1.0), "bandwidth_ratio": (1e-9, 1.0), "exposed_ratio": (0.0, 1.0)}
-RATIOS |= {"wave_ratio": (0.0, 1.0)}
+RATIOS |= {"wave_ratio": (0.0, 1.0), "sustained_ratio": (0.0, 1.0)}
 
 
 def entry(**figures: Any) -> Efficiency:
@@ -245,6 +245,14 @@ def test_the_least_of_splits_tiles_and_speeds() -> None:
     for wrong in ({"splits": (0,)}, {"tiles": ((0, 1),)}, {"tiles": ((1, 0),)}, {"tiles": ((1,),)}, {"warm_speed": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             entry(**wrong)
+
+
+def test_an_entry_holds_for_any_accelerator_unless_it_says_of_which_it_is() -> None:
+    """Without the clock, cores and sustained share it was measured at, nothing is carried over; figures are open."""
+    plain = entry()
+    assert (plain.clock_hz, plain.sustained_ratio, plain.core_flops_per_s) == (0.0, 0.0, 0.0)
+    assert not plain.bound_by_cores
+    assert not plain.confidential
 
 
 def test_launches_follow_each_other() -> None:
