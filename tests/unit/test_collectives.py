@@ -229,6 +229,27 @@ def test_switches_add_within_a_node_and_a_tree_joins_nodes() -> None:
         assert seconds(cluster, *wires, **apart) == seconds(cluster, *plain, **apart)
 
 
+def test_the_algorithm_that_is_soonest_done_is_named() -> None:
+    """Of 128 ranks a tree reduces few bytes and a ring many; switches that add are named where they win and only there.
+
+    Other exchanges have nothing to choose.
+    """
+    wires = (fabric("switch", latency_s=1e-6, reduction_ratio=1.0, reduction_s=3e-6), NIC)
+    model = Hierarchical(name="made-up", fabrics=wires)
+    adding = machine(Tier(name="in", span=8, bandwidth_bytes_per_s=100 * GB, in_network_reduction=True), NETWORK)
+    asked = [
+        (CLUSTER, 8.0, 128.0, 1.0, "tree"),
+        (CLUSTER, 800 * GB, 128.0, 1.0, "ring"),
+        (adding, 8 * MB, 8.0, 1.0, "switches"),
+        (adding, 8.0, 128.0, 8.0, "tree"),
+        (adding, 800 * GB, 128.0, 1.0, "ring"),
+    ]
+    for system, size, ranks, stride, name in asked:
+        found = model.algorithm("all_reduce", bytes=size, ranks=ranks, stride=stride, system=system)
+        assert found == name, (size, ranks, stride)
+    assert model.algorithm("all_gather", bytes=8.0, ranks=8.0, stride=1.0, system=CLUSTER) == ""
+
+
 def test_switches_add_no_faster_than_a_ring_sends() -> None:
     """Links that sustain half of their bandwidth do not sustain nine tenths while switches add."""
     adding = machine(Tier(name="in", span=8, bandwidth_bytes_per_s=100 * GB, in_network_reduction=True))
