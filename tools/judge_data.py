@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from suanli import Accelerator
 from suanli.workspace import Workspace
 
 Tables = dict[str, Any]
@@ -19,34 +19,11 @@ TTFT, TPOT, RATE = "TTFT", "TPOT", "serving throughput"
 LATENCY, CACHE, SERVED = "request latency", "KV-cache tokens", "serving memory"
 FIGURES = (STEP, MEMORY, TTFT, TPOT, LATENCY, RATE, CACHE, SERVED)
 
-# The system a published accelerator name stands for: the maker's own node with it.
-SYSTEMS = {
-    "a10": "a10-8-pcie",
-    "a100": "dgx-a100",
-    "a100-80gb": "dgx-a100",
-    "a100-80gb-sxm": "dgx-a100",
-    "a100-sxm4-80gb": "dgx-a100",
-    "a100-40gb": "dgx-a100-40",
-    "a100-sxm4-40gb": "dgx-a100-40",
-    "a100-80gb-pcie": "a100-pcie-8",
-    "h100-80gb": "dgx-h100",
-    "h100-80gb-sxm": "dgx-h100",
-    "h100-80gb-(79.22-gib-visible)": "dgx-h100",
-    "h100-sxm5-80gb": "dgx-h100",
-    "h100-sxm": "dgx-h100",
-    "h100-80gb-pcie": "h100-pcie-8",
-    "h200-141gb-sxm": "dgx-h200",
-    "h200-sxm-141gb": "dgx-h200",
-    "h200-sxm": "dgx-h200",
-    "b200-sxm": "dgx-b200",
-    "b200-180gb": "dgx-b200",
-    "l40s-48gb": "l40s-8-pcie",
-    "ascend-910b": "atlas-800t-a2",
-    "ascend-910b-64gb": "atlas-800t-a2",
-    "ascend-910b2-64gb": "atlas-800t-a2",
-}
+# What a published name says besides the part: where it stood, or what of its memory the driver shows.
+BESIDES = re.compile(r"\((?:atlas|[\d.]+ gib visible)[^)]*\)")
+VENDORS = re.compile(r"^(?:nvidia|huawei)[ -]")
 # Bytes a job needs do not depend on the part; only these are judged on another part than the row's.
-SAME_MEMORY = {"h100-sxm-96gb-hbm2e-500w": "dgx-h100"}
+SAME_MEMORY = {"h100-sxm-96gb-hbm2e-500w": "h100-sxm5-80"}
 
 
 class UnfitError(Exception):
@@ -66,8 +43,7 @@ class Trial:
         scenario: What is asked of suanli.
         predict: The figure, from the values a report has.
         open: What the row does not state and suanli chose.
-        filled: Serving: whether the batch is what the cache holds, at most `requests`.
-        requests: Serving: requests sent at once; None where as many as can be.
+        filled: Serving: whether there are always more requests than the cache holds.
     """
 
     row: str
@@ -79,17 +55,10 @@ class Trial:
     predict: Callable[[Values], float]
     open: tuple[str, ...] = ()
     filled: bool = False
-    requests: int | None = None
 
     def on(self, **changes: Any) -> Trial:
         """This trial with some of it changed."""
         return replace(self, **changes)
-
-    @property
-    def half(self) -> Literal["set", "check"]:
-        """Bands are set on one half of the rows and checked on the other, by a hash of what was run."""
-        run = re.sub(r"[-_](mem|mfu|tps|hfu)$", "", self.row)
-        return "check" if hashlib.sha256(run.encode()).digest()[0] % 2 else "set"
 
 
 @dataclass(frozen=True)
@@ -112,20 +81,40 @@ def read(path: Path) -> Iterator[dict[str, str]]:
             yield {k: (v or "").strip() for k, v in row.items()}
 
 
-def system_of(name: str, *, memory: bool = False) -> str:
-    """The system a published accelerator name stands for."""
-    key = re.sub(r"^nvidia[ -]", "", name.strip().lower()).replace(" ", "-")
-    key = re.sub(r"-\(atlas-(900-a2-pod.*|800t-a2|800)\)$", "", key).replace("_", "-")
-    found = SYSTEMS.get(key) or (SAME_MEMORY.get(key) if memory else None)
-    if found is None:
-        raise UnfitError(f"accelerator not in the catalogs: {name}")
-    return found
+def part_of(published: str, workspace: Workspace, *, memory: bool = False) -> str:
+    """The catalogued accelerator a published name stands for, which the catalog's own names and aliases decide.
+
+    The words of a published name may stand in any order, and may add the memory and the architecture the part has.
+    Any other word (``Ti``, ``330W``, ``HBM2e``) makes it another part.
+
+    Raises:
+        UnfitError: Where no accelerator in the catalogs is the one named.
+    """
+    told = BESIDES.sub("", VENDORS.sub("", published.strip().lower()))
+    words = _words(told)
+    if memory and "-".join(words) in SAME_MEMORY:
+        return SAME_MEMORY["-".join(words)]
+    best: str | None = None
+    fewest = len(words) + 1
+    for entry in workspace.catalog().entries("accelerator"):
+        device = entry.value
+        beside = {*_words(device.architecture or ""), *_capacities(device)}
+        for name in (device.id, *device.aliases):
+            left = set(words) - set(_words(name))
+            if set(_words(name)) <= set(words) and left <= beside and len(left) < fewest:
+                best, fewest = device.id, len(left)
+    if best is None:
+        raise UnfitError(f"accelerator not in the catalogs: {published}")
+    return best
 
 
-def part_of(system: str, workspace: Workspace) -> str:
-    """The accelerator of a system."""
-    device = workspace.system(system).device
-    return device.id if device is not None else system
+def _words(text: str) -> list[str]:
+    return [w for w in re.split(r"[^a-z0-9.]+", text.lower()) if w]
+
+
+def _capacities(device: Accelerator) -> set[str]:
+    """How a part's memory is written: its nominal figure in GB or in GiB."""
+    return {f"{round(device.memory_bytes / unit)}gb" for unit in (10**9, 2**30)}
 
 
 def whole(row: Mapping[str, str], key: str) -> int | None:

@@ -18,38 +18,69 @@ LLAMA = (
     *("aquila", "baichuan", "baichuan2", "internlm", "yi"),
 )
 QWEN = {"qwen": "qwen2", "qwen1.5": "qwen2", "qwen1_5": "qwen2", "qwen2": "qwen2", "qwen3": "qwen3"}
-ROUTED = ("mixtral", "qwen3-moe", "qwen3-235b")
 UNKNOWN_VOCABULARY = 32000
 
 KEYS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
-# Shapes of models the catalog does not name, from config.json at huggingface.co:
-# type, hidden, inner, layers, heads, kv heads, vocabulary, tied.
-SHAPES: dict[str, tuple[str, int, int, int, int, int, int, bool]] = {
-    "qwen2-1.5b": ("qwen2", 1536, 8960, 28, 12, 2, 151936, True),
-    "qwen2-7b": ("qwen2", 3584, 18944, 28, 28, 4, 152064, False),
-    "qwen2-72b": ("qwen2", 8192, 29568, 80, 64, 8, 152064, False),
-    "qwen2.5-0.5b": ("qwen2", 896, 4864, 24, 14, 2, 151936, True),
-    "qwen2.5-1.5b": ("qwen2", 1536, 8960, 28, 12, 2, 151936, True),
-    "qwen2.5-3b": ("qwen2", 2048, 11008, 36, 16, 2, 151936, True),
-    "qwen2.5-14b": ("qwen2", 5120, 13824, 48, 40, 8, 152064, False),
-    "qwen2.5-32b": ("qwen2", 5120, 27648, 64, 40, 8, 152064, False),
-    "qwen2.5-72b": ("qwen2", 8192, 29568, 80, 64, 8, 152064, False),
-    "qwen3-1.7b": ("qwen3", 2048, 6144, 28, 16, 8, 151936, True),
-    "qwen3-4b": ("qwen3", 2560, 9728, 36, 32, 8, 151936, True),
-    "qwen3-8b": ("qwen3", 4096, 12288, 36, 32, 8, 151936, False),
-    "qwen3-14b": ("qwen3", 5120, 17408, 40, 40, 8, 151936, False),
-    "codellama-34b": ("llama", 8192, 22016, 48, 64, 8, 32000, False),
-    "qwen3-30b-a3b": ("qwen3_moe", 2048, 6144, 48, 32, 4, 151936, False),
-}
-EXPERTS = {
-    "qwen3-30b-a3b": {
-        "num_experts": 128,
+# Models the catalog does not name, from config.json at huggingface.co.
+CONFIGS: dict[str, dict[str, Any]] = {
+    "internlm-20b": {
+        "model_type": "internlm",
+        **dict(zip(KEYS, (5120, 13824, 60, 40, 40), strict=True)),
+        "vocab_size": 103168,
+        "tie_word_embeddings": False,
+    },
+    "qwen3.5-35b-a3b": {
+        "model_type": "qwen3_5_moe_text",
+        "hidden_size": 2048,
+        "num_hidden_layers": 40,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 2,
+        "head_dim": 256,
+        "layer_types": ["linear_attention", "linear_attention", "linear_attention", "full_attention"] * 10,
+        "linear_num_key_heads": 16,
+        "linear_num_value_heads": 32,
+        "linear_key_head_dim": 128,
+        "linear_value_head_dim": 128,
+        "linear_conv_kernel_dim": 4,
+        "num_experts": 256,
         "num_experts_per_tok": 8,
-        "moe_intermediate_size": 768,
-        "head_dim": 128,
+        "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512,
+        "vocab_size": 248320,
+        "tie_word_embeddings": False,
+    },
+    "glm-5": {
+        "model_type": "glm_moe_dsa",
+        **dict(zip(KEYS, (6144, 12288, 78, 64, 64), strict=True)),
+        "vocab_size": 154880,
+        "moe_intermediate_size": 2048,
+        "n_routed_experts": 256,
+        "n_shared_experts": 1,
+        "num_experts_per_tok": 8,
+        "first_k_dense_replace": 3,
+        "q_lora_rank": 2048,
+        "kv_lora_rank": 512,
+        "qk_nope_head_dim": 192,
+        "qk_rope_head_dim": 64,
+        "v_head_dim": 256,
+        "index_head_dim": 128,
+        "index_n_heads": 32,
+        "index_topk": 2048,
+        "tie_word_embeddings": False,
     },
 }
-SAME = {"llama-3.3-70b": "llama-3.1-70b"}
+# Published under another name: newer weights of the same configuration, or another spelling.
+SAME = {
+    "llama-3.3-70b": "llama-3.1-70b",
+    "glm-4.6": "glm-4.5",
+    "minimax-m2.5": "minimax-m2",
+    "glm26b": "chatglm3-6b",
+    "glm36b": "chatglm3-6b",
+    "glm36b32k": "chatglm3-6b",
+    "nemotron340b": "nemotron-4-340b",
+}
+# Further weights of a release, which have its shape.
+WEIGHTS = re.compile(r"-(instruct|hf|fp8|nvfp4|2507|chat|it)(?=-|$)")
 
 
 def named(published: str, workspace: Workspace) -> dict[str, Any]:
@@ -58,25 +89,25 @@ def named(published: str, workspace: Workspace) -> dict[str, Any]:
     Raises:
         UnfitError: Where nobody knows its shape.
     """
-    short = published.rpartition("/")[2].lower()
-    short = re.sub(r"-(instruct|hf|fp8|nvfp4|2507|chat)(?=-|$)", "", short.removeprefix("meta-"))
-    short = SAME.get(short, short)
-    if short in SHAPES:
-        kind, *sizes, vocabulary, tied = SHAPES[short]
-        config = dict(zip(KEYS, sizes, strict=True)) | {"vocab_size": vocabulary, "tie_word_embeddings": tied}
-        return {"config": {"model_type": kind, "name": short} | config | EXPERTS.get(short, {})}
-    for name in (short, short.removesuffix("-v0.1")):
+    short = WEIGHTS.sub("", published.rpartition("/")[2].lower().removeprefix("meta-")).strip()
+    short = SAME.get(short) or SAME.get(_squeezed(short)) or short
+    if short in CONFIGS:
+        return {"config": CONFIGS[short] | {"name": short}}
+    for name in (short, re.sub(r"-(v0\.1|\d{4})$", "", short)):
         try:
-            workspace.model(name)
+            return {"name": workspace.model(name).name}
         except SuanliError:
             continue
-        return {"name": name}
-    raise UnfitError(f"model family not installed: {family_of(short)}")
+    # Spelled with other marks between its words.
+    known = workspace.catalog().entries("model")
+    spelled = {e.name for e in known for n in (e.name, *e.value.aliases) if _squeezed(n) == _squeezed(short)}
+    if len(spelled) == 1:
+        return {"name": spelled.pop()}
+    raise UnfitError(f"model not in the catalog: {short}")
 
 
-def family_of(name: str) -> str:
-    """The line a model belongs to, for counting."""
-    return re.sub(r"[-_ ].*$", "", name.lower()) or "unnamed"
+def _squeezed(name: str) -> str:
+    return re.sub(r"[^a-z0-9.]", "", name.lower())
 
 
 def shaped(row: Mapping[str, str], workspace: Workspace) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -84,12 +115,8 @@ def shaped(row: Mapping[str, str], workspace: Workspace) -> tuple[dict[str, Any]
     family = row["family"].lower()
     if "lora" in row["model"].lower() or row["precision"].startswith("nf4"):
         raise UnfitError("adapters (LoRA) are not there yet")
-    if family in ROUTED:
-        return _routed(row, workspace), ()
-    if row["experts"]:
-        raise UnfitError(f"model family not installed: {family}")
-    if family not in (*GPT, *LLAMA, *QWEN):
-        raise UnfitError(f"model family not installed: {family}")
+    if row["experts"] or family not in (*GPT, *LLAMA, *QWEN):
+        return _by_name(row, workspace), ()
     if not row["layers"] or not row["heads"]:
         raise UnfitError("not stated: the model's shape")
     hidden, heads, seq = needed(row, "hidden"), needed(row, "heads"), needed(row, "seq_len")
@@ -114,11 +141,16 @@ def shaped(row: Mapping[str, str], workspace: Workspace) -> tuple[dict[str, Any]
     return {"config": config}, open_
 
 
-def _routed(row: Mapping[str, str], workspace: Workspace) -> dict[str, Any]:
-    """A mixture of experts by name: rows give the dense width, not the experts'."""
-    section = named(re.sub(r" .*$", "", row["model"]), workspace)
+def _by_name(row: Mapping[str, str], workspace: Workspace) -> dict[str, Any]:
+    """A model by name, where a row does not tell its whole shape; with as many layers as the row says."""
+    told = re.sub(r" \(.*$", "", row["model"])
+    cut = "layer-reduced" in row["model"]
+    section = named(re.sub(r"-\d+layers$", "", told) if cut else told, workspace)
     layers = whole(row, "layers")
     built = workspace.model(section.get("name") or section["config"])
-    if layers and layers != sum(n for _, n in built.kinds):
-        raise UnfitError("a mixture of experts cut to fewer layers")
-    return section
+    if not layers or layers == sum(n for _, n in built.kinds):
+        return section
+    if not cut or "name" not in section:
+        raise UnfitError("another number of layers than the model of that name has")
+    preset = workspace.catalog().get("model", section["name"])
+    return {"config": dict(preset.config) | {"num_hidden_layers": layers, "name": row["model"]}}

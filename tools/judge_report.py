@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fit_report import table
+from judge_bands import interval
 from judge_data import FIGURES, Verdict
 
 Key = TypeVar("Key", bound=Hashable)
 Refused = tuple[str, str]
 ERRORS = ("n", "median error", "p90", "bias", "measured / predicted, p10 to p90")
-# Fewer rows than this in either half: no band.
-ENOUGH = 8
 
 INTRODUCTION = """\
 # Accuracy
@@ -27,13 +26,20 @@ Made by `python tools/judge.py REFERENCE_DIR --markdown docs/accuracy.md`; not t
   parameter of a kernel means.
 - **Kernels**: a hash of each shape puts it in one of two halves; errors are those of each half, predicted by a
   fit to the other. What is shipped is fitted to both. **Fabrics**: fitted to one half, judged on the other.
-- **Judged**: published training and serving runs, end to end. One number is fitted to them, the overhead of
-  each training stack that no kernel and no exchange explains, on half of the runs. None is treated
-  specially: each row becomes a scenario with what the row states. What a row leaves open suanli chooses,
-  and such rows are listed apart ("open"). Rows that cannot be expressed are counted by reason at the end.
-- **Bands**: the 10th and 90th percentile of measured over predicted, from rows that state everything.
-  They are set on half of the rows (a hash of the row's id), their coverage checked on the other half:
-  80 % is right.
+- **Judged**: published training and serving runs, end to end. A few numbers are fitted to them, each a median that
+  counts every source alike (`tools/fit_overhead.py`): the overhead of each training stack that no kernel and no
+  exchange explains, and the time PyTorch takes to launch a layer. No row is treated specially: each becomes a
+  scenario with what the row states. What a row leaves open suanli chooses, and such rows are listed apart ("open");
+  so are runs told alike that differ by more than a quarter, which leave open what differs, and runs of which only
+  the mean length is told. Runs listed several times are judged once.
+  Rows that cannot be expressed are counted by reason at the end.
+- **Bands**: quantiles of measured over predicted, from rows that state everything. A source's rows say much the same,
+  so on one accelerator it counts as ten rows at most, and a band is checked on sources it was not set on: each source
+  is left out, and its rows are compared with the band of the others. A tail of 10 % is cut off at each end, or 7.5,
+  5, 2.5 or 0 % where that is what it takes for 80 % of the left-out rows to lie inside ("inside, left out").
+- **TTFT** is that of requests that come and go. In most of the runs judged here all requests in flight start together
+  and ten follow each other (InferenceMAX: `--num-prompts` ten times the concurrency), so a tenth of them wait for all
+  the prompts before theirs; neither the start nor a server's own waiting is in the figure, and the band says so.
 - **Never measured**: the same rows, each accelerator known only by a fit to the other generations (fabrics: by
   their medians).
 
@@ -99,23 +105,26 @@ def _errors(verdicts: Sequence[Verdict], key: Callable[[Verdict], tuple[str, ...
 
 
 def _bands(verdicts: Sequence[Verdict]) -> str:
-    """The band of each figure from one half of its rows, and the share of the other half inside it."""
+    """The band of each figure, and the share of left-out sources inside it."""
     groups = _grouped(verdicts, lambda v: v.trial.figure)
     lines = []
     for figure in (f for f in FIGURES if f in groups):
         members = groups[figure]
-        halves = _grouped(members, lambda v: v.trial.half)
-        fit, check = _ratios(halves.get("set", ())), _ratios(halves.get("check", ()))
-        if min(len(fit), len(check)) < ENOUGH:
-            lines.append([figure, str(len(fit)), str(len(check)), "too few rows", "", *cells(members)[1:]])
-            continue
-        low, high = _interval(fit)
-        inside = float(np.mean((check >= low) & (check <= high)))
-        lines.append(
-            [figure, str(len(fit)), str(len(check)), f"{low:.2f}-{high:.2f}", f"{inside:.0%}", *cells(members)[1:]]
-        )
-    head = ["figure", "set on", "checked on", "band", "inside it", *ERRORS[1:-1], "all rows, p10 to p90"]
+        sources = [source_of(v) for v in members]
+        found = interval(_ratios(members), sources, [(s, v.trial.part) for s, v in zip(sources, members, strict=True)])
+        if found is None:
+            told = ["too few rows", "", ""]
+        else:
+            covered = "too few sources" if found.covered is None else f"{found.covered:.0%}"
+            told = [f"{found.low:.2f}-{found.high:.2f}", f"{found.tail:.1%}", covered]
+        lines.append([figure, str(len(members)), str(len(set(sources))), *told, *cells(members)[1:]])
+    head = ["figure", "rows", "sources", "band", "tail", "inside, left out", *ERRORS[1:-1], "all rows, p10 to p90"]
     return table(head, lines)
+
+
+def source_of(verdict: Verdict) -> str:
+    """Whose a verdict's row is, however its requests arrived."""
+    return verdict.trial.source.partition(", ")[0] if "e2e" not in verdict.trial.source else verdict.trial.source
 
 
 def _refusals(refused: Iterable[Refused]) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from statistics import median
 from typing import Any
 
 import attrs
 
-from judge_data import Trial, UnfitError, Values, Verdict
+from judge_data import CACHE, SERVED, Tables, Trial, UnfitError, Values, Verdict
 from kernel_fallback import LeftOut
 from suanli import CollectiveModel, SuanliError, hookimpl
 from suanli.catalogs import Catalog
@@ -18,28 +19,52 @@ from suanli.kernel_models import KernelModel, Roofline
 from suanli.report import Report
 from suanli.workspace import Workspace
 
+Estimate = Callable[[Tables], Report]
+
 
 def ask(trials: Iterable[Trial], workspace: Workspace) -> Iterator[Verdict | tuple[Trial, str]]:
     """A verdict on each trial, or why there is none."""
+    estimate = _once(workspace)
     for trial in trials:
         try:
-            yield Verdict(trial, _predicted(trial, workspace))
+            yield Verdict(trial, _predicted(trial, estimate))
         except UnfitError as why:
             yield trial, str(why)
         except SuanliError as exc:
             yield trial, f"refused: {_general(str(exc))}"
 
 
-def _predicted(trial: Trial, workspace: Workspace) -> float:
+def _once(workspace: Workspace) -> Estimate:
+    """Estimates, each scenario's once: a run gives several trials."""
+    known: dict[str, Report] = {}
+
+    def estimate(scenario: Tables) -> Report:
+        key = json.dumps(scenario, sort_keys=True)
+        if key not in known:
+            known[key] = workspace.estimate(scenario)
+        return known[key]
+
+    return estimate
+
+
+def _predicted(trial: Trial, estimate: Estimate) -> float:
     scenario = trial.scenario
     if trial.filled:
-        room = workspace.estimate(scenario).serving
+        room = estimate(scenario).serving
         most = int(room.max_concurrency or 0) if room else 0
-        batch = min(most, trial.requests or most)
-        if batch < 1:
+        if most < 1:
             raise UnfitError("nothing fits, by our memory")
-        scenario = scenario | {"workload": scenario["workload"] | {"batch": batch}}
-    found = float(trial.predict(values(workspace.estimate(scenario))))
+        workload = {k: v for k, v in scenario["workload"].items() if k != "batch"}
+        scenario = scenario | {"workload": workload | {"concurrency": most}}
+    report = estimate(scenario)
+    asked = scenario["workload"]
+    if report.serving is not None and not report.memory.fits and asked.get("batch", 1) > 1:
+        # Of a batch larger than the cache some wait.
+        others = {k: v for k, v in asked.items() if k != "batch"}
+        report = estimate(scenario | {"workload": others | {"concurrency": asked["batch"]}})
+    if report.serving is not None and trial.figure not in (SERVED, CACHE) and not report.memory.fits:
+        raise UnfitError("does not fit, by our memory")
+    found = float(trial.predict(values(report)))
     if not found > 0.0:
         raise UnfitError("no figure")
     return found

@@ -1,8 +1,9 @@
-"""Published and measured serving runs as trials."""
+"""Published serving runs as trials."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from judge_data import (
     needed,
     part_of,
     read,
-    system_of,
     whole,
 )
 from judge_models import named
@@ -41,6 +41,7 @@ PRECISIONS: dict[str, dict[str, str]] = {
     "int4 g32 weight-only": {"recipe": "int4"},
     "gptq-int8 (w8a16)": {"recipe": "bf16", "weights": "int8"},
     "int8 weight-only": {"recipe": "bf16", "weights": "int8"},
+    "mxfp4": {"recipe": "mxfp4"},
 }
 # Published engine -> profile; the rest have none, and are asked about with the default.
 PROFILES = {
@@ -52,7 +53,13 @@ PROFILES = {
     "mindie": "mindie",
     "transformers": "transformers-generate",
 }
-SYSTEMS = {"a100_sxm": "dgx-a100", "h100_sxm": "dgx-h100", "h200_sxm": "dgx-h200", "b200_sxm": "dgx-b200"}
+# Before there were graphs to replay: vLLM has them since December 2023 (vllm-project/vllm, pull request 2148 documents
+# them), its plugin for Ascend 0.9 only on the engine its guide switches on by hand (docs, Graph Mode Guide, v0.9.1).
+BEFORE_GRAPHS = re.compile(r"vLLM (\(Nov-2023\)|~?0\.(1\.|2\.[0-5]))|vLLM-Ascend v0\.[0-9]\.")
+# A batch that stays until all are done; elsewhere requests come and go.
+STATIC = re.compile(r"static batch|fixed batch|batch 1|output tokens/\(prefill")
+# Digits of a figure that tell it from another machine's.
+TOLD_APART = 4
 METRICS = {
     "ttft_ms": (TTFT, 1e-3, "serving.ttft_s"),
     "tpot_ms": (TPOT, 1e-3, "serving.tpot_s"),
@@ -63,75 +70,35 @@ METRICS = {
 }
 
 
-def measured(root: Path, workspace: Workspace) -> Iterator[Trial | tuple[str, str]]:
-    """Trials of the end-to-end measurements: TTFT and TPOT of one engine under fixed concurrency."""
-    for row in read(root / "measured" / "e2e_silicon.csv"):
-        source = f"aiconfigurator e2e, {row['backend']}"
-        try:
-            for figure, column, key in ((TTFT, "silicon_ttft_ms", "ttft_s"), (TPOT, "silicon_tpot_ms", "tpot_s")):
-                trial = _measured(row, source, workspace)
-                name = f"serving.{key}"
-                value = float(row[column]) * 1e-3
-                if value <= 0.0:
-                    raise UnfitError(f"no measurement: {column}")
-                yield trial.on(figure=figure, measured=value, predict=lambda v, name=name: v[name])
-        except UnfitError as why:
-            yield source, str(why)
-
-
-def _measured(row: Mapping[str, str], source: str, workspace: Workspace) -> Trial:
-    if row["mode"] != "agg":
-        raise UnfitError("prefill and decode apart (disaggregated) is not there yet")
-    model = named(row["model_path"], workspace)
-    system = SYSTEMS.get(row["system"])
-    if system is None:
-        raise UnfitError(f"accelerator not in the catalogs: {row['system']}")
-    tensor, attention = needed(row, "tp_size"), max(whole(row, "attention_dp_size") or 1, 1)
-    stages = whole(row, "pp_size") or 1
-    layout = {"tensor": tensor, "pipeline": stages, "attention_data": attention, "replicas": 1}
-    experts = max(whole(row, "moe_ep_size") or 1, 1)
-    if experts > 1:
-        layout |= {"expert": experts, "expert_tensor": max(whole(row, "moe_tp_size") or 1, 1)}
-    precision = PRECISIONS.get(row["gemm_quant_mode"] or row["precision"] or "bf16")
-    if precision is None:
-        raise UnfitError(f"precision not there: {row['gemm_quant_mode']}")
-    open_ = () if row["gemm_quant_mode"] or row["precision"] else ("precision",)
-    workload = {"prompt": needed(row, "isl"), "output": needed(row, "osl"), "concurrency": needed(row, "concurrency")}
-    return Trial(
-        row=row["id"],
-        source=source,
-        part=part_of(system, workspace),
-        figure=TPOT,
-        measured=1.0,
-        scenario={
-            "model": model,
-            "system": {"name": system, "accelerators": tensor * attention * stages},
-            "workload": {"kind": "serve"} | workload,
-            "layout": layout,
-            "precision": precision,
-            "implementation": {"profile": PROFILES[row["backend"]]},
-        },
-        predict=lambda v: v["serving.tpot_s"],
-        open=open_,
-    )
-
-
 def published(root: Path, workspace: Workspace) -> Iterator[Trial | tuple[str, str]]:
     """Trials of published serving runs."""
-    for row in read(root / "inference_runs.csv"):
+    rows = list(read(root / "inference_runs.csv"))
+    parts: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for row in rows:
+        parts[_figures_of(row)].add(row["accelerator"])
+    for row in rows:
         engine = re.split(r"[ ,+]", row["engine+version"])[0] or "not stated"
         source = engine.lower()
         try:
+            if len(parts[_figures_of(row)]) > 1 and len(row["value"].replace(".", "")) >= TOLD_APART:
+                raise UnfitError("the same figure published for two accelerators")
             yield _published(row, source, workspace)
         except UnfitError as why:
             yield source, str(why)
 
 
+def _figures_of(row: Mapping[str, str]) -> tuple[str, ...]:
+    """What two different machines do not have in common by chance: a time or a rate to several digits."""
+    if row["metric"] in ("memory_gib", "kv_cache_tokens"):
+        return (row["id"],)
+    keys = ("model", "engine+version", "batch_or_concurrency", "input_len", "output_len", "metric", "value")
+    return tuple(row[k] for k in keys)
+
+
 def _published(row: Mapping[str, str], source: str, workspace: Workspace) -> Trial:
     if re.search(r"SPECULATIVE|SUSPECT", row["notes"]):
         raise UnfitError("speculative decoding, or marked suspect")
-    system = system_of(row["accelerator"])
-    part = part_of(system, workspace)
+    part = part_of(row["accelerator"], workspace)
     model = named(row["model"], workspace)
     precision = PRECISIONS.get(row["weight_precision"])
     if precision is None:
@@ -139,27 +106,26 @@ def _published(row: Mapping[str, str], source: str, workspace: Workspace) -> Tri
     if row["kv_precision"]:
         precision = precision | {"kv_cache": row["kv_precision"]}
     devices = needed(row, "num_accelerators")
-    layout = {"tensor": whole(row, "tp") or 1, "pipeline": whole(row, "pp") or 1, "replicas": 1}
-    layout |= {"expert": whole(row, "ep") or 1, "attention_data": 1}
-    open_: tuple[str, ...] = () if row["tp"] else ("tensor",)
-    if layout["tensor"] * layout["pipeline"] != devices:
-        layout |= {"tensor": devices // layout["pipeline"]}
-        open_ = ("tensor",)
-    workload, filled, requests = _requests(row)
+    layout, open_ = _layout(row, devices)
+    workload, filled = _requests(row)
+    if "ShareGPT" in row["notes"]:
+        open_ += ("the spread of the lengths",)
     implementation: dict[str, Any] = {}
     if source in PROFILES:
         implementation["profile"] = PROFILES[source]
+    if BEFORE_GRAPHS.search(row["engine+version"]):
+        implementation["graphs"] = False
     if "flash-attn" in row["engine+version"]:
         implementation["attention"] = "flash"
     trial = Trial(
         row=row["id"],
-        source=f"{source}, filled batch" if filled else source,
+        source=f"{source}{_arrivals(row)}",
         part=part,
         figure=SERVED,
         measured=float(row["value"]),
         scenario={
             "model": model,
-            "system": {"name": system, "accelerators": devices},
+            "system": {"accelerator": part, "accelerators": devices},
             "workload": {"kind": "serve"} | workload,
             "layout": layout,
             "precision": precision,
@@ -168,9 +134,31 @@ def _published(row: Mapping[str, str], source: str, workspace: Workspace) -> Tri
         predict=lambda v: v["memory.weights_bytes"],
         open=(*open_, "batch") if filled else open_,
         filled=filled,
-        requests=requests,
     )
     return _figure(trial, row, devices)
+
+
+def _layout(row: Mapping[str, str], devices: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The layout a row states, and what it leaves open."""
+    tensor, stages, experts = whole(row, "tp"), whole(row, "pp"), whole(row, "ep") or 1
+    layout: dict[str, Any] = {"tensor": tensor or 1, "pipeline": stages or 1}
+    layout |= {"expert": experts, "attention_data": 1, "replicas": 1}
+    used = layout["tensor"] * layout["pipeline"]
+    if "attention-DP enabled" in row["notes"] and used == devices:  # "tensor" ranks that divide requests instead
+        return layout | {"tensor": 1, "attention_data": tensor, "expert": tensor}, ("expert",)
+    if used == devices:
+        return layout, () if tensor or devices == 1 else ("tensor",)
+    if tensor and experts == devices:  # experts over all of them: attention is told to be divided into fewer
+        return layout | {"attention_data": devices // used}, ()
+    if tensor and not stages:  # not divided otherwise than into layers
+        return layout | {"pipeline": devices // tensor}, ()
+    return layout | {"tensor": devices // layout["pipeline"]}, ("tensor",)
+
+
+def _arrivals(row: Mapping[str, str]) -> str:
+    if row["batch_or_concurrency"].startswith("max"):
+        return ", as many as fit"
+    return ", all at once" if "burst" in row["notes"] else ""
 
 
 def _figure(trial: Trial, row: Mapping[str, str], devices: int) -> Trial:
@@ -190,23 +178,22 @@ def _figure(trial: Trial, row: Mapping[str, str], devices: int) -> Trial:
     return trial.on(figure=figure, measured=trial.measured * unit, predict=lambda v: v[key])
 
 
-def _requests(row: Mapping[str, str]) -> tuple[dict[str, int], bool, int | None]:
-    """The workload; whether the batch is what fits, and of how many requests."""
-    lengths = [re.sub(r"[^0-9.]", "", row[k]) for k in ("input_len", "output_len")]
+def _requests(row: Mapping[str, str]) -> tuple[dict[str, int], bool]:
+    """The workload; and whether there are always more requests than fit."""
+    lengths = [row[k].removeprefix("~") for k in ("input_len", "output_len")]
+    if any(x and not re.fullmatch(r"[0-9.]+", x) for x in lengths):
+        raise UnfitError("lengths told only as the name of a data set")
     prompt, output = (max(1, int(float(x))) if x else 1024 for x in lengths)
     workload = {"prompt": prompt, "output": output}
     asked = row["batch_or_concurrency"]
     if row["metric"] == "kv_cache_tokens" or (row["metric"] == "memory_gib" and not asked):
-        return workload | {"batch": 1}, False, None
+        return workload | {"batch": 1}, False
     if "QPS" in asked or "req/s" in asked:
         raise UnfitError("arrivals at a rate are not there yet")
-    if "output tokens/(prefill" in row["notes"] and output < 2:
-        raise UnfitError("no output")
     if asked.startswith("max"):
-        return workload | {"batch": 1}, True, None
-    if re.fullmatch(r"[0-9.]+", asked):
-        count = int(float(asked))
-        if "burst" in row["notes"]:
-            return workload | {"batch": 1}, True, count
-        return workload | {"concurrency": count}, False, None
-    raise UnfitError("not stated: batch" if not asked else "a batch nobody can read")
+        return workload | {"batch": 1}, True
+    count = re.fullmatch(r"([0-9.]+)(/GPU)?", asked)
+    if count is None:
+        raise UnfitError("not stated: batch" if not asked else "a batch nobody can read")
+    requests = int(float(count[1])) * (needed(row, "num_accelerators") if count[2] else 1)
+    return workload | {"batch" if STATIC.search(row["notes"]) else "concurrency": requests}, False

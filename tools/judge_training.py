@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from judge_data import MEMORY, STEP, Trial, UnfitError, needed, part_of, read, system_of, whole
+from judge_data import MEMORY, STEP, Trial, UnfitError, needed, part_of, read, whole
 from judge_models import shaped
 from suanli.workspace import Workspace
 
@@ -35,6 +35,10 @@ SOURCES = {
 }
 
 
+# Of a list in which each technique comes on top of those before it, the ones before the loss is cut into chunks.
+BEFORE_CHUNKS = ("packed", "compile")
+
+
 def training(root: Path, workspace: Workspace) -> Iterator[Trial | tuple[str, str]]:
     """A trial for each row that can be expressed; (source, reason) for each that cannot."""
     for row in read(root / "training_runs.csv"):
@@ -55,7 +59,7 @@ def _profile(source: str) -> str:
 def _trial(row: Mapping[str, str], source: str, workspace: Workspace) -> Trial:
     memory = row["metric"] == "peak_memory_gib"
     _judgeable(row)
-    system = system_of(row["accelerator"], memory=memory)
+    part = part_of(row["accelerator"], workspace, memory=memory)
     model, open_model = shaped(row, workspace)
     layout, batch, open_layout = _layout(row, memory)
     open_layout += _scheme(row, layout)
@@ -65,13 +69,14 @@ def _trial(row: Mapping[str, str], source: str, workspace: Workspace) -> Trial:
     sequence = needed(row, "seq_len")
     scenario = {
         "model": model,
-        "system": {"name": system, "accelerators": needed(row, "num_accelerators")},
+        "system": {"accelerator": part, "accelerators": needed(row, "num_accelerators")},
         "workload": {"kind": "pretrain", "sequence": sequence} | batch,
         "layout": layout,
         "precision": {"recipe": recipe},
         "implementation": {"attention": row["attention"] or "flash", "profile": _profile(source)},
     }
-    part = part_of(system, workspace)
+    if "8-bit AdamW" in row["notes"]:
+        scenario["optimizer"] = {"name": "adamw-8bit"}
     trial = Trial(
         row=row["id"],
         source=source,
@@ -94,10 +99,13 @@ def _judgeable(row: Mapping[str, str]) -> None:
         raise UnfitError("whole-run hours, restarts included")
     if re.search(r"SUSPECT|ANALYTIC|APPROXIMATE", row["notes"]):
         raise UnfitError("marked suspect, analytic or approximate")
-    if re.search(r"offload", row["notes"]):
+    if re.search(r"offload", row["notes"]) and not re.search(r"offload (fraction )?0%", row["notes"]):
         raise UnfitError("offload is not there yet")
-    if re.search(r"8-bit AdamW|optimizer in bwd|chunked CE|padded", row["notes"]):
-        raise UnfitError("a technique that is not there: 8-bit states, fused backward, chunked loss, padding")
+    if re.search(r"batches padded|\(padded\)", row["notes"]):
+        raise UnfitError("padded batches: the longest sample is told, not how long the others are")
+    technique = re.search(r'cumulative technique "([^"]+)"', row["notes"])
+    if technique and technique[1] not in BEFORE_CHUNKS:
+        raise UnfitError("a technique that is not there, on top of others: chunked loss, fused backward, offload")
     if re.search(r"parallel (transformer )?block", row["notes"]) or "third-party estimate" in row["notes"]:
         raise UnfitError("another model than named, or no measurement")
 

@@ -33,7 +33,7 @@ SEED = 20
 LEAST_LIMIT_S, LIMIT_RATIO = 60.0, 6.0
 """What tests may take before they count as never ending: so many times what they take of the sources unchanged."""
 SERVING = ("tests/reference/test_articles_serving.py", "tests/reference/test_articles_training.py")
-RULES = ("tests/unit/test_rules.py", "tests/unit/test_rule_readings.py")
+RULES = ("tests/unit/test_rules.py", "tests/unit/test_rule_readings.py", "tests/unit/test_rule_kinds.py")
 LAWS = (
     "tests/reference/test_by_hand.py",
     "tests/reference/test_korthikanti.py",
@@ -102,8 +102,27 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
         30,
     ),
     "exporters": (("plugins/exporters/suanli_exporters",), ("tests/unit/test_exporters.py",), 25),
-    "rulebook": (("core/suanli/rulebook.py",), (*RULES, *SERVING), 20),
-    "handbook": (("plugins/handbook/suanli_handbook",), (*SERVING, *RULES, "tests/reference/test_rule_errors.py"), 40),
+    "rulebook": (
+        (
+            "core/suanli/rulebook.py",
+            "core/suanli/rule_inputs.py",
+            "core/suanli/rule_kinds.py",
+            "core/suanli/rule_readings.py",
+        ),
+        (*RULES, "tests/unit/cli/test_rule.py", *SERVING),
+        40,
+    ),
+    "handbook": (
+        ("plugins/handbook/suanli_handbook",),
+        (
+            "tests/reference/test_rule_formulas.py",
+            "tests/unit/test_handbook.py",
+            *SERVING,
+            *RULES,
+            "tests/reference/test_rule_errors.py",
+        ),
+        40,
+    ),
     "training": (
         (
             "plugins/training/suanli_training/step.py",
@@ -112,6 +131,19 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
         ),
         LAWS,
         30,
+    ),
+    "serving": (
+        ("plugins/serving/suanli_serving",),
+        (
+            "tests/reference/test_serving_by_hand.py",
+            "tests/unit/test_engines.py",
+            "tests/docs/test_accuracy.py",
+            "tests/unit/test_paging.py",
+            SERVING[0],
+            "tests/property/test_tables.py",
+            "tests/property/test_laws.py",
+        ),
+        40,
     ),
 }
 

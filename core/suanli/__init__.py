@@ -210,6 +210,7 @@ if TYPE_CHECKING:
     from suanli.precision import NumberFormat as NumberFormat
     from suanli.precision import Recipe as Recipe
     from suanli.prices import Price as Price
+    from suanli.profiles import Limits as Limits
     from suanli.profiles import Profile as Profile
     from suanli.report import Report as Report
     from suanli.rule_inputs import Asked as Asked
@@ -248,7 +249,7 @@ _HOMES: dict[str, str] = {
     "layout": "Layout LayoutTable",
     "families": "ModelFamily ModelPreset",
     "models": "Block Model",
-    "profiles": "Profile",
+    "profiles": "Limits Profile",
     "numeric": "Number added ceil floor is_scalar maximum minimum where",
     "operators": "Attention CausalConv CompressedAttention Compressor DeltaScan Embedding Experts Indexer "
     "LatentAttention Linear Loss Operator Pointwise Product Scan SelectiveScan",

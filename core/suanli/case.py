@@ -82,6 +82,7 @@ class Case:
         concurrency: Serving: requests over all engines; None where `batch` gives it.
         prefix_hit_ratio: Serving: share of a prompt found in the cache.
         memory_fraction: Share of memory weights and cache may take.
+        graphs: Serving: whether decode steps are replayed from captured graphs, with no launch to wait for.
         block_size: Serving: tokens in a page of the cache; None where a request takes what the model needs.
         reserve_bytes: Memory kept for the runtime.
         price_per_hour: Of one accelerator; None where unknown.
@@ -119,6 +120,7 @@ class Case:
     concurrency: int | None = None
     prefix_hit_ratio: float = 0.0
     memory_fraction: float = 1.0
+    graphs: bool = False
     block_size: int | None = None
     reserve_bytes: int = 0
     price_per_hour: float | None = None

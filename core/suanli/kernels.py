@@ -269,6 +269,7 @@ def experts(
     expert: Number = 1.0,
     matrices: float = 3.0,
     imbalance: Number = 1.0,
+    dispatched: bool = False,
     formats: Formats = BF16,
 ) -> Kernel:
     """One rank's routed experts, fused: `tokens` enter the layer on the whole expert group's behalf of this rank.
@@ -283,6 +284,8 @@ def experts(
         expert: Ranks the experts are divided over.
         matrices: Weight matrices of an expert: 3 gated, 2 plain.
         imbalance: Load of the busiest rank over the mean.
+        dispatched: Whether an exchange brings this rank the copies routed to it and no others; else every rank of
+            the group has all tokens, and sorts out its own.
         formats: Of the matrix inputs.
     """
     routed = tokens * top_k / expert * imbalance
@@ -294,6 +297,7 @@ def experts(
     moved = routed * (2.0 * hidden + matrices * inner) * 2.0
     shape = {"tokens": tokens, "hidden": hidden, "inner": inner, "experts": experts, "top_k": top_k}
     shape |= {"routed": routed, "active": active, "matrices": matrices}
+    shape |= {"copies": routed if dispatched else tokens * top_k, "listed": experts / expert if dispatched else experts}
     shape |= {"input_bytes": formats.activations, "weight_bytes": formats.weights}
     return Kernel(
         kind="moe",

@@ -9,6 +9,27 @@ from suanli.precision import NumberFormat
 
 
 @attrs.frozen(kw_only=True)
+class Limits:
+    """How much an engine takes on at once by default, and on which accelerators.
+
+    Attributes:
+        requests: It answers at a time, on each rank that divides requests; None where as many as fit.
+        tokens: Of prompts it puts into one step.
+        least_memory_bytes: Accelerators with less memory have other limits.
+        other_generations: Generations that have other limits too.
+    """
+
+    requests: int | None = None
+    tokens: int = 8192
+    least_memory_bytes: int = 0
+    other_generations: tuple[str, ...] = ()
+
+    def on(self, memory_bytes: int, generation: str) -> bool:
+        """Whether these are the limits on an accelerator of that memory and generation."""
+        return memory_bytes >= self.least_memory_bytes and generation not in self.other_generations
+
+
+@attrs.frozen(kw_only=True)
 class Profile:
     """How an implementation runs the operators: what it fuses, keeps and overlaps by default.
 
@@ -19,13 +40,16 @@ class Profile:
         fused: Whether residuals and rotations are folded into their neighbours' passes.
         unfused: Whether every elementary step keeps what its own gradient needs.
         passes: Passes over memory an elementwise step takes, next to one fused kernel.
-        layer_overhead_s: Host time a layer costs on each pass that no kernel hides.
+        layer_overhead_s: Host time to launch a layer's kernels one by one; they run meanwhile.
+        graphs: Serving: whether it replays steps from captured graphs by default, with no launch to wait for.
         overlap: Whether exchanges that can hide behind computation do.
         sequence_parallel: Whether it divides the sequence where tensor parallelism does not divide.
         memory_fraction: Serving: share of memory it takes for weights and cache.
         overhead_ratio: Training: time no kernel and no exchange explains (launches, stragglers, input), as a
             share of the kernels' time; 0 is ideal.
         step_overhead_s: Host time a step costs that no kernel hides.
+        mixed: Serving: whether prompts pass in the same step as the tokens of others, and read the weights once.
+        limits: Serving: how much it takes on at once by default; the first that are on an accelerator hold there.
         custom_all_reduce: Whether its ranks reduce small buffers by reading each other's memory, not by a library.
         dispatch_once: Whether a token crosses once to a domain that has some of its experts, not once for each.
         dispatch_narrow: Whether tokens are sent to experts in the format of the experts' products, where narrower.
@@ -46,12 +70,19 @@ class Profile:
     memory_fraction: float = 1.0
     overhead_ratio: float = 0.0
     step_overhead_s: float = 0.0
+    graphs: bool = False
+    mixed: bool = False
+    limits: tuple[Limits, ...] = ()
     custom_all_reduce: bool = False
     dispatch_once: bool = False
     dispatch_narrow: bool = False
     activations: bool = True
     aliases: tuple[str, ...] = ()
     source: str = ""
+
+    def limits_on(self, memory_bytes: int, generation: str) -> Limits:
+        """How much it takes on at once on an accelerator of that memory and generation."""
+        return next((x for x in self.limits if x.on(memory_bytes, generation)), Limits())
 
 
 @attrs.frozen(kw_only=True)

@@ -224,6 +224,8 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
             r.faults.append(f"precision.{field}: has no meaning for serving")
     if training and implementation.memory_fraction is not None:
         r.faults.append("implementation.memory_fraction: has no meaning for training; see assumptions.reserve")
+    if training and implementation.graphs is not None:
+        r.faults.append("implementation.graphs: has no meaning for training")
     if training and implementation.block_size is not None:
         r.faults.append("implementation.block_size: has no meaning for training")
     optimizer = None
@@ -272,6 +274,9 @@ def resolve(catalog: Catalog, scenario: Scenario, models: dict[str, Model]) -> C
         memory_fraction=1.0
         if training
         else r.value("implementation.memory_fraction", implementation.memory_fraction, profile.memory_fraction),
+        graphs=profile.graphs
+        if training
+        else r.value("implementation.graphs", implementation.graphs, profile.graphs, "the profile's"),
         block_size=r.value("implementation.block_size", implementation.block_size, None, "what the model needs"),
         reserve_bytes=r.value("assumptions.reserve", assumptions.reserve, reserve, why_reserve),
         **r.prices(device),
@@ -399,6 +404,7 @@ def complete(case: Case, layout: Layout) -> dict[str, Any]:
     }
     if not case.training:
         data["implementation"]["memory_fraction"] = case.memory_fraction
+        data["implementation"]["graphs"] = case.graphs
         if case.block_size is not None:
             data["implementation"]["block_size"] = case.block_size
     data["assumptions"] = {

@@ -40,11 +40,14 @@ def window(asked: Asked) -> float | None:
 
 
 def kv_bytes_per_token(asked: Asked) -> float | None:
-    """Bytes the cache of a sequence grows by with its first token, in all layers and the format named."""
+    """Bytes the cache of a sequence grows by with a token, in all layers and the format named.
+
+    The first token brings whatever state has a constant size, so it is the second that tells.
+    """
     if asked.model is None:
         return None
     form = TWO_BYTES if asked.precision is None else asked.precision.name
-    return float(asked.model.kv_cache_bytes(1, form) - asked.model.kv_cache_bytes(0, form))
+    return float(asked.model.kv_cache_bytes(2, form) - asked.model.kv_cache_bytes(1, form))
 
 
 def free_bytes(asked: Asked) -> float | None:

@@ -23,7 +23,7 @@ MOST_CHOICES = 4096
 LATER: dict[str, tuple[str, ...]] = {
     "workload": ("request_rate", "users", "traffic", "slo", "trace", "rank", "targets"),
     "layout": ("prefill", "decode", "zero_group"),
-    "implementation": ("speculation", "max_batched_tokens", "graphs"),
+    "implementation": ("speculation", "max_batched_tokens"),
     "assumptions": ("mfu", "mtbf"),
 }
 """Fields the documented interface names and this version refuses, by section."""
@@ -137,6 +137,9 @@ class ImplementationSpec:
     overlap: bool | None = _field("hide exchanges behind computation where the implementation can")
     memory_fraction: Ratio | None = _field(
         "serving: share of memory for weights and cache", validator=optional([gt(0.0), le(1.0)])
+    )
+    graphs: bool | None = _field(
+        "serving: replay decode steps from captured graphs; false launches each kernel by itself"
     )
     block_size: Count | None = _field(
         "serving: tokens in a page of the cache, such as 16", validator=optional([gt(0), le(65536)])

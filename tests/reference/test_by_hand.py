@@ -16,9 +16,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import suanli
+from suanli.testing import installed_plugins, make_plugin
 
 CATALOG = """
 [[accelerator]]
@@ -36,6 +38,7 @@ source = { all = "made up" }
 id = "hand-cluster"
 accelerator = "hand-one"
 accelerators_per_node = 4
+power_per_node = "5 kW"
 source = { all = "made up" }
 [[system.tier]]
 name = "inside"
@@ -43,6 +46,15 @@ span = 4
 bandwidth = "100 GB/s"
 [[system.tier]]
 name = "between"
+bandwidth = "10 GB/s"
+
+[[system]]
+id = "dark-cluster"
+accelerator = "hand-one"
+accelerators_per_node = 48
+source = { all = "made up, and nobody states its power" }
+[[system.tier]]
+name = "everywhere"
 bandwidth = "10 GB/s"
 """
 EFFICIENCY = """
@@ -263,11 +275,15 @@ def close(expected: float) -> Any:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> suanli.Workspace:
     """The installed plugins, and a folder with the made-up machine."""
-    folder: Path = tmp_path_factory.mktemp("hand")
+    return suanli.Workspace(paths=[made(tmp_path_factory.mktemp("hand"))])
+
+
+def made(folder: Path) -> Path:
+    """A folder with the made-up machine."""
     parts = [CATALOG, *(EFFICIENCY.format(kernel=k, precision=p) for k, p in KERNELS.items())]
     parts += [FABRIC.format(fabric=f) for f in ("switch", "nic")]
     (folder / "hand.toml").write_text("\n".join(parts), encoding="utf-8")
-    return suanli.Workspace(paths=[folder])
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -381,3 +397,222 @@ def test_throughput(report: suanli.Report) -> None:
     flops = 3 * 128 * (2 * 512 * matrices + core)
     assert report.flops.model_flops == close(flops)
     assert report.throughput.mfu_ratio == close(flops / step / (48 * PEAK))
+
+
+def changed(workspace: suanli.Workspace, **sections: Any) -> suanli.Report:
+    """The case with some sections changed."""
+    return workspace.estimate(SCENARIO | {k: SCENARIO.get(k, {}) | v for k, v in sections.items()})
+
+
+def test_rates_of_one_accelerator(report: suanli.Report) -> None:
+    """Each rate of one accelerator is a 48th of all of them; without recompute both utilisations are one."""
+    step, speed = report.time.step_s or 0.0, report.throughput
+    assert speed.tokens_per_s_per_accelerator == close(128 * 512 / step / 48)
+    assert speed.samples_per_s == close(128 / step)
+    assert speed.samples_per_s_per_accelerator == close(128 / step / 48)
+    assert speed.model_flops_per_s_per_accelerator == close((report.flops.model_flops or 0.0) / step / 48)
+    assert speed.hfu_ratio == speed.mfu_ratio
+    assert (speed.peak_flops_per_s, speed.peak_precision) == (PEAK, "bf16")
+    assert report.flops.backward_flops == close(2 * (report.flops.forward_flops or 0.0))
+    assert report.flops.recompute_flops == 0
+
+
+def test_a_run_takes_so_many_steps(workspace: suanli.Workspace) -> None:
+    """1e9 tokens are 1e9 / 65,536 steps; 48 accelerators at 2 an hour; 12 nodes of 5 kW, 20 % more for the site."""
+    prices = {"price_per_hour": 2.0, "currency": "CNY", "pue": 1.2}
+    found = changed(workspace, workload={"tokens": 1e9}, assumptions=prices)
+    assert found.run is not None
+    seconds = 1e9 / (128 * 512) * (found.time.step_s or 0.0)
+    assert found.run.duration_s == close(seconds)
+    assert found.run.accelerator_hours == close(48 * seconds / 3600)
+    assert (found.run.cost, found.run.currency) == (close(2 * 48 * seconds / 3600), "CNY")
+    assert found.run.energy_j == close(12 * 5000 * 1.2 * seconds)
+
+
+def test_a_run_of_no_stated_length_is_none(report: suanli.Report) -> None:
+    """Without a number of tokens the run's figures are absent, and a note says so of each."""
+    assert report.run is not None
+    noted = {p.figure for p in report.problems if p.code == "no-tokens"}
+    for key in ("duration_s", "accelerator_hours", "energy_j", "cost"):
+        assert getattr(report.run, key) is None
+        assert f"run.{key}" in noted
+
+
+def test_what_nobody_states_of_a_run_is_noted(workspace: suanli.Workspace) -> None:
+    """Where no power and no price is known, a run has a length and hours, and a note for its energy and its cost."""
+    found = changed(workspace, system={"name": "dark-cluster"}, workload={"tokens": 1e9})
+    assert found.run is not None
+    assert found.run.accelerator_hours == close(48 * (found.run.duration_s or 0.0) / 3600)
+    assert (found.run.energy_j, found.run.cost) == (None, None)
+    assert {("run.energy_j", "no-power"), ("run.cost", "no-price")} <= {(p.figure, p.code) for p in found.problems}
+
+
+LAYERS_FORWARD = (DENSE_FORWARD + MOE_FORWARD, 2 * DENSE_FORWARD + MOE_FORWARD, MOE_FORWARD + DENSE_FORWARD)
+LAYER_COUNTS = (2, 3, 2)
+
+
+def test_full_recompute_runs_the_layers_again(workspace: suanli.Workspace) -> None:
+    """Every layer keeps the stream it reads, and makes the rest again, one layer at a time, exchanges included.
+
+    A checkpoint is T x 1024 elements spread over two ranks: TH bytes. The mixture's layer has the most to make again.
+    """
+    found = changed(workspace, layout={"recompute": "full"})
+    for stage, (held, layers) in enumerate(zip(IN_FLIGHT, LAYER_COUNTS, strict=True)):
+        parts = found.memory.stages[stage]
+        assert parts.activations_bytes == close(held * layers * TH)
+        assert parts.workspace_bytes == close(MOE_KEPT - TH)
+    stages = [
+        s + f + n * TENSOR_FORWARD + EXPERT_PASS for s, f, n in zip(STAGE, LAYERS_FORWARD, LAYER_COUNTS, strict=True)
+    ]
+    slowest = max(range(3), key=lambda i: stages[i])
+    assert found.time.recompute_s == close(MICRO_BATCHES * LAYERS_FORWARD[slowest])
+    assert found.time.bubble_s == close(sum(stages) - stages[slowest])
+    tensor = TENSOR_SHOWN[slowest] + LAYER_COUNTS[slowest] * TENSOR_FORWARD
+    assert found.time.exposed_tensor_s == close(MICRO_BATCHES * tensor)
+    assert found.time.exposed_expert_s == close(MICRO_BATCHES * 3 * EXPERT_PASS)
+
+
+def test_flops_made_again_are_hardware_s_alone(workspace: suanli.Workspace, report: suanli.Report) -> None:
+    """Full recompute repeats all forward FLOPs but the head's, selective those of the attention core."""
+    forward, useful = report.flops.forward_flops or 0.0, report.flops.model_flops or 0.0
+    head = 128 * 512 * 2 * 16384 * 1024
+    core = 128 * 7 * 4 * 512 * 512 * 1024
+    for kind, again in (("full", forward - head), ("selective", core)):
+        found = changed(workspace, layout={"recompute": kind})
+        assert found.flops.model_flops == useful
+        assert found.flops.recompute_flops == close(again)
+        assert found.flops.hardware_flops == close(useful + again)
+        step, speed = found.time.step_s or 0.0, found.throughput
+        assert speed.hfu_ratio == close((useful + again) / step / (48 * PEAK))
+        assert speed.mfu_ratio == close(useful / step / (48 * PEAK))
+
+
+def test_zero_3_gathers_two_layers(workspace: suanli.Workspace) -> None:
+    """ZeRO 3 divides weights and gradients over 8 copies, experts' over 2, and gathers two layers at a time.
+
+    The largest layer on a rank is the mixture's, 3,158,016 dense and 1,572,864 expert parameters.
+    """
+    found = changed(workspace, layout={"zero": 3})
+    for stage, dense in enumerate(STAGE_PARAMETERS):
+        parts = found.memory.stages[stage]
+        held = dense / 8 + RANK_EXPERTS / 2
+        assert parts.weights_bytes == close(2 * held)
+        assert parts.gradients_bytes == close(4 * held)
+        missing = 2 * (dense + RANK_EXPERTS - held)
+        assert parts.workspace_bytes == close(min(2 * 2 * (RANK_MOE + RANK_EXPERTS), missing))
+    # Of every micro batch: weights gathered on both passes, gradients scattered; behind as many buckets as layers.
+    gathered, scattered = data_s(2), data_s(4)
+    late = []
+    for forward, backward, layers, stage_s in zip(FORWARD, BACKWARD, LAYER_COUNTS, STAGE, strict=True):
+        shown = max(gathered - forward, gathered / layers)
+        shown += max(gathered + scattered - backward, (gathered + scattered) / layers)
+        # A stage that works less than the slowest has so much longer for its exchanges.
+        late.append(MICRO_BATCHES * (shown - (STAGE[SLOWEST] - stage_s)))
+    assert late.index(max(late)) != SLOWEST
+    assert found.time.exposed_data_s == close(max(late))
+
+
+def test_zero_3_gathers_no_more_than_is_missing(workspace: suanli.Workspace) -> None:
+    """Of dense layers alike two are gathered; of one alone, beside the ends, no more than there is to gather.
+
+    Without experts the axis of theirs is left out, and there are 8 copies of all.
+    """
+    layout = {"zero": 3, "expert": 1, "expert_tensor": 2}
+    for count, held in ((7, (EMBEDDING // 2 + 2 * RANK_DENSE, 3 * RANK_DENSE)), (3, (EMBEDDING // 2 + RANK_DENSE,))):
+        config = CONFIG | {"decoder_sparse_step": 100, "num_hidden_layers": count}
+        found = changed(workspace, model={"config": config}, layout=layout).memory.stages
+        for parts, parameters in zip(found, held, strict=False):
+            assert parts.weights_bytes == close(2 * parameters / 8)
+            assert parts.workspace_bytes == close(2 * min(2 * RANK_DENSE, parameters * 7 / 8))
+
+
+def test_zero_2_scatters_gradients_of_every_micro_batch(workspace: suanli.Workspace) -> None:
+    """Gradients that are not kept whole leave a rank with every micro batch; weights are gathered once a step."""
+    found = changed(workspace, layout={"zero": 2}, implementation={"overlap": False})
+    assert found.time.exposed_data_s == close(MICRO_BATCHES * data_s(4) + data_s(2))
+
+
+def test_one_layer_alone_hides_nothing_of_its_exchange(workspace: suanli.Workspace) -> None:
+    """Its gradients are there when its backward pass is over: with a layer on each stage overlap changes nothing."""
+    config = CONFIG | {"num_hidden_layers": 3}
+    asked = {"model": {"config": config}}
+    both = [
+        changed(workspace, **asked, implementation={"overlap": overlap}).time.exposed_data_s
+        for overlap in (True, False)
+    ]
+    assert both[0] == close(both[1] or 0.0)
+
+
+def test_a_tied_head_is_a_copy_on_the_last_of_several_stages(workspace: suanli.Workspace) -> None:
+    """With the embedding on another rank the last stage has half of a table of its own; alone there is one table."""
+    tied = {"model": {"config": CONFIG | {"tie_word_embeddings": True}}}
+    apart = changed(workspace, **tied).memory.stages
+    assert [s.weights_bytes for s in apart] == [close(w) for w in WEIGHTS]
+    alone = {"layout": {"pipeline": 1, "data": 24}, "workload": {"global_batch": 48}}
+    together = changed(workspace, **tied, **alone).memory.stages
+    whole = EMBEDDING // 2 + 4 * RANK_DENSE + 3 * (RANK_MOE + RANK_EXPERTS) + 1024
+    assert [s.weights_bytes for s in together] == [close(2 * whole)]
+
+
+@attrs.frozen(kw_only=True)
+class Twins(suanli.ParallelismRule):
+    """Ranks that hold copies of the weights and divide nothing, outside all other axes."""
+
+    def group(self, name: str, layout: Any) -> Any:
+        """A whole job of the others apart."""
+        return layout[self.field], layout.tensor * layout.context * layout.data * layout.pipeline
+
+
+def test_copies_of_a_plugin_s_axis_share_the_optimizer_too(tmp_path: Path) -> None:
+    """On twice as many copies, ZeRO 1 leaves half of the optimizer's states on each, and all of weights and gradients.
+
+    Gradients are then summed over 16 ranks of a stage, and those of an expert over 4.
+    """
+    rule = Twins(name="twins", field="twins", copies=True, reads=("twins", *["tensor", "context", "data", "pipeline"]))
+    plugin = make_plugin("twins", parallelisms=[attrs.evolve(rule, source="made up")])
+    workspace = suanli.Workspace(plugins=[*installed_plugins(), plugin], paths=[made(tmp_path)])
+    found = changed(workspace, system={"accelerators": 96}, layout={"twins": 2}).memory.stages
+    assert [s.optimizer_bytes for s in found] == [close(12 * (d / 16 + RANK_EXPERTS / 4)) for d in STAGE_PARAMETERS]
+    assert [s.weights_bytes for s in found] == [close(w) for w in WEIGHTS]
+    assert [s.gradients_bytes for s in found] == [close(g) for g in GRADIENTS]
+
+
+def test_chunks_travel_while_others_compute(workspace: suanli.Workspace) -> None:
+    """Interleaved stages hand over once for each chunk, which others hide where exchanges overlap, and else do not."""
+    layout = {"virtual_stages": 2, "schedule": "interleaved"}
+    nine = {"workload": {"global_batch": 9 * 16}}  # micro batches: a multiple of the stages
+    hidden = changed(workspace, **nine, layout=layout)
+    shown = changed(workspace, **nine, layout=layout, implementation={"overlap": False})
+    assert hidden.time.exposed_pipeline_s == 0
+    assert shown.time.exposed_pipeline_s == close(9 * 2 * HAND_OVER)
+
+
+def test_the_only_copy_of_an_expert_is_not_divided(workspace: suanli.Workspace) -> None:
+    """With an expert on each pair of 16 ranks there is one copy of it, and ZeRO divides the dense part alone."""
+    found = changed(workspace, layout={"expert": 8}).memory.stages
+    expected = [close(12 * (d / 8 + RANK_EXPERTS / 2)) for d in STAGE_PARAMETERS]  # half as many experts, undivided
+    assert [s.optimizer_bytes for s in found] == expected
+    assert [s.weights_bytes for s in found] == [close(2 * (d + RANK_EXPERTS / 2)) for d in STAGE_PARAMETERS]
+
+
+def test_tensor_ranks_past_a_node_are_warned_of_once(workspace: suanli.Workspace) -> None:
+    """Eight tensor ranks reach past the four of a node, and training is told so once, not as an engine besides."""
+
+    def warned(tensor: int) -> list[str]:
+        found = changed(workspace, layout={"tensor": tensor, "data": 16 // tensor})
+        return [p.code for p in found.problems if p.code == "tensor-past-scale-up"]
+
+    assert warned(8) == ["tensor-past-scale-up"]
+    assert warned(4) == []
+
+
+def test_tables_all_parameters_share_are_whole_on_every_rank(workspace: suanli.Workspace) -> None:
+    """Of 8-bit Adam's states f(n) on n ranks, 2 f(2n) - f(n) is what nothing divides: two tables of 256 fp32 codes."""
+
+    def kept(ranks: int) -> float:
+        layout = {"tensor": 1, "pipeline": 1, "data": ranks, "expert": 1, "expert_tensor": 1, "zero": 1}
+        system = {"accelerators": ranks}
+        asked = changed(workspace, layout=layout, system=system, optimizer={"name": "adamw-8bit"})
+        return asked.memory.per_accelerator.optimizer_bytes
+
+    assert 2 * kept(8) - kept(4) == pytest.approx(2 * 256 * 4)

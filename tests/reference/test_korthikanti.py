@@ -161,3 +161,20 @@ def test_flops_of_an_iteration(size: str) -> None:
     model = unit * (1 + s / (6 * h) + v / (12 * h * layers))
     assert report.flops.model_flops == pytest.approx(model, rel=1e-12)
     assert report.flops.hardware_flops == pytest.approx(model + unit * s / (18 * h), rel=1e-12)
+
+
+def test_the_embedding_keeps_its_dropout_mask() -> None:
+    """Section 4.3: besides its layers the first stage keeps the mask of the embedding's dropout, s b h bytes."""
+    _, h, a, *_ = TABLE_3["22B"]
+    report = suanli.estimate(
+        {
+            "model": {"config": config(2, h, a)},
+            "system": {"name": "dgx-a100", "accelerators": 1},
+            "workload": {"kind": "pretrain", "sequence": SEQUENCE, "global_batch": 3},
+            "layout": {"tensor": 1, "pipeline": 1, "data": 1, "micro_batch": 3, "zero": 0, "recompute": "none"},
+            "implementation": {"attention": "eager", "dropout": 0.1},
+        }
+    )
+    s, b = SEQUENCE, 3
+    kept = 2 * (34 * s * b * h + 5 * a * s * s * b)
+    assert report.memory.per_accelerator.activations_bytes == kept + s * b * h

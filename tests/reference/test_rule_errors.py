@@ -35,6 +35,13 @@ def test_every_rule_with_a_figure_beside_it_has_a_stated_error() -> None:
 
 
 @pytest.mark.parametrize("rule", JUDGED, ids=[r.name for r in JUDGED])
+def test_the_points_judged_at_are_those_stated(rule: Rule) -> None:
+    """A rule states over which models and inputs its error was measured, and those are the ones it is measured at."""
+    assert rule.usual_error is not None
+    assert judge._over(judge.points(rule)) == rule.usual_error.over
+
+
+@pytest.mark.parametrize("rule", JUDGED, ids=[r.name for r in JUDGED])
 def test_the_stated_error_is_the_measured_one(rule: Rule) -> None:
     """Asked again at every sample point, the rule is as far from the estimator as it states.
 

@@ -103,6 +103,17 @@ def test_a_size_far_from_the_count_is_none(tmp_path: Path) -> None:
     assert read("nominal_params", model=name) == suanli.model(name).parameters.total
 
 
+@pytest.mark.parametrize(("off", "called"), [(0.86, True), (1.14, True), (0.8, False), (1.2, False)])
+def test_a_size_in_a_name_is_round_by_a_seventh_at_most(tmp_path: Path, off: float, called: bool) -> None:
+    """A name within 15 % of the count is what the model is called; one that is 20 % off says something else."""
+    config = {"model_type": "gpt2", "n_layer": 2, "n_embd": 512, "n_head": 4, "vocab_size": 100, "n_positions": 32}
+    count = suanli.model(config).parameters.total
+    millions = round(count * off / 1e6, 3)
+    (tmp_path / f"toy-{millions}m.json").write_text(json.dumps(config))
+    found = read("nominal_params", model=str(tmp_path / f"toy-{millions}m.json"))
+    assert found == pytest.approx(millions * 1e6 if called else count)
+
+
 def test_a_window_is_the_model_s_or_none() -> None:
     """The window is read where a layer has one, and is no figure where none has."""
     assert read("window", model="mistral-7b-v0.1") == 4096
@@ -122,6 +133,24 @@ def test_a_token_s_cache_and_the_room_for_it_go_by_the_precision() -> None:
     assert read("free_bytes", model="llama-2-70b", accelerator="a10") == 0.0
     assert read("free_bytes", model="llama-2-7b") is None
     assert read("free_bytes", accelerator="a10") is None
+
+
+def test_a_token_s_cache_is_what_grows() -> None:
+    """A state of constant size is no part of what a token takes: of Jamba 4 layers of 32 keep keys and values.
+
+    2 x 8 heads x 128 x 2 bytes in each, 16,384 bytes; over 256K tokens the 4 GB of Lieber et al. 2024, table 1.
+    A model without keys and values takes nothing for a token.
+    """
+    token = 4 * 2 * 8 * 128 * 2
+    assert read("kv_bytes_per_token", model="jamba-v0.1") == token
+    assert 2**18 * token == 4 * 2**30
+    assert read("kv_bytes_per_token", model="mamba-2.8b") == 0.0
+    model = suanli.model("jamba-v0.1")
+    state = model.kv_cache_bytes(1) - token
+    sizes = {"window": 64, "kv_heads": 8, "head_dim": 128, "layers": 4}
+    found = suanli.rule("kv-cache-window", model="jamba-v0.1", tokens=1000, **sizes)
+    assert found.exact == [model.kv_cache_bytes(1000), state + 1000 * token]
+    assert suanli.rule("kv-cache-tokens", model="jamba-v0.1", free_bytes=1e9).value == 1e9 // token
 
 
 @pytest.mark.parametrize("name", ["nominal_params", "window", "kv_bytes_per_token", "free_bytes"])

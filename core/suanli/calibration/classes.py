@@ -108,6 +108,8 @@ class Physics:
 
 DYNAMIC = ("fp8", "int8", "fp4", "fp8_block")
 """Products whose engine quantises the inputs while running."""
+WHOLE_SUMS: frozenset[str | tuple[str, str]] = frozenset(("fp8", "fp8_block", "int8", ("ada", "fp8_static")))
+"""Precisions, of any measured generation or one, whose kernels leave the sum of a tile to one core."""
 WHOLE_KEYS = {("ampere", "mla_decode"), ("ada", "mla_decode")}
 """Where the measured engine leaves the keys of a sequence to one core."""
 EIGHT_BIT = {("hopper", "int8_wo"): "int8"}
@@ -136,12 +138,18 @@ def measured_on(accelerator: Accelerator) -> dict[str, float]:
 def _measured(generation: str, kernel: str, precision: str) -> Physics:
     cube = generation.startswith("davinci")
     if kernel == "gemm":
-        tiles = CUBE_TILES if cube else GPU_TILES
-        fixed: dict[str, Any] = {"tiles": tiles, "splits": [1, 2, 4, 8] if cube else [1, 2, 4, 8, 16, 32]}
         multiplies = EIGHT_BIT.get((generation, precision), "")
+        whole = cube or bool(multiplies) or (generation != FALLBACK and precision in WHOLE_SUMS)
+        whole = whole or (generation, precision) in WHOLE_SUMS
+        fixed: dict[str, Any] = {"tiles": CUBE_TILES if cube else GPU_TILES}
+        free = {**GEMM, **(QUANTISE if precision in DYNAMIC or multiplies else {})}
+        if whole:
+            del free["split_s"]
+        else:
+            fixed["splits"] = [1, 2, 4, 8, 16, 32]
         if multiplies:
             fixed["multiplies"] = multiplies
-        return Physics({**GEMM, **(QUANTISE if precision in DYNAMIC or multiplies else {})}, fixed)
+        return Physics(free, fixed)
     if kernel == "moe":
         return Physics(MOE, {"tiles": EXPERT_TILES})
     if kernel.endswith("_prefill"):

@@ -31,7 +31,7 @@ TAKEN = ("on", "n", "accelerators", "set", "format", "help", "top", "deadline", 
 """Options that are no scenario fields."""
 
 ELSEWHERE = {
-    "train": ("attention_data", "replicas", "memory_fraction", "block_size"),
+    "train": ("attention_data", "replicas", "memory_fraction", "graphs", "block_size"),
     "serve": (
         "data",
         "micro_batch",

@@ -73,8 +73,7 @@ def experts_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
         tile_s=fitted.tile_s,
         partial_ratio=fitted.partial_ratio,
     )
-    # Engines sort, activate and sum up every copy of a token, wherever its expert is; two bytes an element.
-    copies = s["tokens"] * s["top_k"]
-    passes = (fitted.local_traffic_ratio * routed + fitted.token_traffic_ratio * copies) * 2.0
-    beside = passes * (2.0 * hidden + matrices * inner) / limits.bandwidth_bytes_per_s + fitted.expert_s * s["experts"]
+    # Engines sort, activate and sum up every copy that enters, wherever its expert is; two bytes an element.
+    passes = (fitted.local_traffic_ratio * routed + fitted.token_traffic_ratio * s["copies"]) * 2.0
+    beside = passes * (2.0 * hidden + matrices * inner) / limits.bandwidth_bytes_per_s + fitted.expert_s * s["listed"]
     return settled_s(kernel, fitted, limits, cores_take, beside)

@@ -114,11 +114,28 @@ class Attention(Operator):
         return at.batch * at.sequence * heads * at.kv_tokens * at.bytes_of["activations"]
 
     def forward(self, at: Local, how: How) -> tuple[Kernel, ...]:
+        copies = (elementwise(bytes=self._copied(at)),) if how.unfused and self._copies(at) else ()
         if how.attention == "flash":
-            return (self._core(at, causal=True),)
+            return (self._core(at, causal=True), *copies)
         # Scores written by the product, read and written by the softmax, read by the weighted sum.
         passes = 4.0 + (2.5 if how.dropout else 0.0)
-        return (self._core(at, causal=False), elementwise(bytes=passes * self._scores(at)))
+        return (self._core(at, causal=False), elementwise(bytes=passes * self._scores(at)), *copies)
+
+    def _copies(self, at: Local) -> bool:
+        return at.phase == "decode" or self.kv_heads < self.heads
+
+    def _copied(self, at: Local) -> Number:
+        """Bytes plain modules pass over to hand keys and values to the core.
+
+        A cache grows by being written anew; keys and values are repeated for each query head, and read so
+        (transformers: ``DynamicCache.update``, ``repeat_kv``).
+        """
+        heads, kv_heads = self._local(at)
+        passed = 2.0 * kv_heads if at.phase == "decode" else 0.0 * kv_heads
+        if self.kv_heads < self.heads:
+            passed = passed + 2.0 * heads
+        width = float(self.head_dim + self.values)
+        return at.batch * at.kv_tokens * passed * width * at.bytes_of["activations"]
 
     def backward(self, at: Local, how: How) -> tuple[Kernel, ...]:
         core = self._core(at, causal=how.attention == "flash")

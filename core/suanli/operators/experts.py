@@ -81,6 +81,7 @@ class Experts(Operator):
             top_k=float(self.top_k),
             expert=group,
             matrices=self.matrices,
+            dispatched=True,
             formats=at.formats,
         )
 

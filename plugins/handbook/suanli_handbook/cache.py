@@ -130,17 +130,17 @@ def _cached(asked: Asked, name: str = "sequence", bytes: float | None = None) ->
 
 
 def _windowed(asked: Asked) -> list[float]:
-    """Bytes the model keeps for a sequence, and those it would if every token took what the first takes."""
+    """Bytes the model keeps for a sequence, and those it would if every token took what the second takes."""
     model, form = model_of(asked), form_of(asked, float(asked.inputs["bytes"]))
-    constant, first = model.kv_cache_bytes(0, form), model.kv_cache_bytes(1, form)
-    return [_cached(asked, "tokens"), constant + (first - constant) * float(asked.inputs["tokens"])]
+    first, second = model.kv_cache_bytes(1, form), model.kv_cache_bytes(2, form)  # the first brings constant state
+    return [_cached(asked, "tokens"), first + (second - first) * (float(asked.inputs["tokens"]) - 1.0)]
 
 
 def _shared(asked: Asked) -> float:
     """A cache as wide as the model's queries, over the one it keeps."""
     model = model_of(asked)
     width = float((asked.size("heads") or 0) * (asked.size("head_dim") or 0))
-    kept = model.kv_cache_bytes(1, "bf16") - model.kv_cache_bytes(0, "bf16")
+    kept = model.kv_cache_bytes(2, "bf16") - model.kv_cache_bytes(1, "bf16")
     if not width or not kept:
         raise SuanliError(f"{model.name} keeps no keys and values of heads")
     return 4.0 * len(model.layers) * width / kept

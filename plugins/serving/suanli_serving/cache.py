@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suanli import Case, Number, added, ceil, floor, formula, maximum, minimum, total, where
+from suanli import Case, Limits, Number, added, ceil, floor, formula, maximum, minimum, total, where
 from suanli.figures import weights
 from suanli.tensors import KV_SEQUENCE
-
-CHUNK_TOKENS = 8192.0
-"""Tokens an engine passes through the model at once, at most (vLLM's default for long prompts)."""
+from suanli.workload import MOST_BATCH
 
 
 @formula(unit="bytes", source="Kwon et al. 2023, PagedAttention, sec. 3: every layer's keys and values of every token")
@@ -40,6 +38,11 @@ def cached_requests(*, free_bytes: Number, request_bytes: Number) -> Number:
 def serving_total_bytes(*, weights: Number, kv_cache: Number, workspace: Number, reserve: Number) -> Number:
     """Bytes a rank needs while it answers its requests."""
     return added(weights, kv_cache, workspace, reserve)
+
+
+def limits(case: Case) -> Limits:
+    """How much the engine takes on at once here."""
+    return case.profile.limits_on(case.device.memory_bytes, case.device.generation)
 
 
 def engine_batch(case: Case, layout: Any) -> Number:
@@ -85,7 +88,7 @@ def cache_bytes_of(case: Case, layout: Any, tokens: float) -> Number:
 
 def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Memory of one rank: weights, cache of its requests, transient activations."""
-    chunk = minimum(float(case.prompt) * pass_batch(layout, engine_batch(case, layout)), CHUNK_TOKENS)
+    chunk = minimum(float(case.prompt) * pass_batch(layout, engine_batch(case, layout)), float(limits(case).tokens))
     at = case.local(layout, batch=1.0, sequence=chunk, kv_tokens=float(case.prompt))
     held: dict[str, Number] = {}
     widest: Number = 0.0
@@ -119,8 +122,9 @@ def memory(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     free = capacity - resident - widest - reserve
     most = cached_requests(free_bytes=free, request_bytes=request)
     if case.concurrency is not None:
-        # Requests beyond what the cache has room for wait; at least one must fit.
-        requests = maximum(minimum(requests, most), 1.0)
+        # Requests beyond what the cache has room for wait, and those the engine does not take; at least one must fit.
+        taken = minimum(most, float(limits(case).requests or MOST_BATCH))
+        requests = maximum(minimum(requests, taken), 1.0)
     cache = request * requests
     whole = serving_total_bytes(weights=resident, kv_cache=cache, workspace=widest, reserve=reserve)
     per_token = request / float(case.prompt + case.output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from suanli import Case, Problem
+from suanli_serving.cache import limits
 
 
 def checks(case: Case) -> Iterable[Problem]:
@@ -19,6 +20,16 @@ def checks(case: Case) -> Iterable[Problem]:
             message=f"{layout.tensor} tensor ranks reach past the {inner} that {case.system.tiers[0].name} joins",
             hint=f"every layer of every token waits for the exchange: keep it within {inner}",
         )
+    most = limits(case).requests
+    if case.concurrency is not None and most is not None:
+        taken = most * layout.attention_data * layout.replicas
+        if case.concurrency > taken:
+            yield Problem(
+                code="engine-limit",
+                severity="note",
+                message=f"{case.profile.name} takes {taken} requests at a time by default; others wait",
+                hint="more engines, or a higher limit of its own",
+            )
     if case.concurrency is not None and case.concurrency < layout.replicas:
         yield Problem(
             code="idle-replicas",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suanli import Case, Number, formula, maximum, where
+from suanli import Case, Number, formula, maximum, minimum, where
 from suanli.costs import SECONDS_PER_HOUR, cost_of, energy_of, no_cost, no_energy
-from suanli_serving.cache import engine_batch, pass_batch
+from suanli_serving.cache import engine_batch, limits, pass_batch
+from suanli_serving.passes import fresh_tokens, prompts_together
 
 STEADY = "steady state of continuous batching: a request leaves, another joins (Yu et al. 2022, Orca)"
+CHUNKED = "Agrawal et al. 2024, Sarathi-Serve, sec. 4: prompts pass in chunks, beside those who write"
 STATIC = "static batching: prompts together, then one token each until all are done"
 
 
@@ -20,15 +22,49 @@ def latency_s(*, ttft_s: Number, tpot_s: Number, output: float) -> Number:
 
 
 @formula(unit="s", source=STEADY)
-def joining_s(*, prefill_s: Number, decode_s: Number) -> Number:
-    """Seconds to the first token of a request that joins: half a step to wait, then its prompt."""
-    return decode_s / 2.0 + prefill_s
+def joining_s(*, step_s: Number, others: Number, queued_s: Number, prefill_s: Number) -> Number:
+    """Seconds to the first token of a request that joins others.
+
+    It is sent when one before it has its last token, so the next step is under way without it; then its prompt passes.
+
+    Args:
+        step_s: A step with the prompts it carries.
+        others: Requests that run beside it; with none there is no step to wait for.
+        queued_s: Waiting for the prompts before its own.
+        prefill_s: The pass of its prompt.
+    """
+    return minimum(others, 1.0) * step_s + queued_s + prefill_s
 
 
 @formula(unit="s", source=STEADY)
-def shared_s(*, decode_s: Number, prefill_s: Number, others: Number, output: float) -> Number:
-    """Seconds a token, when each of `others` requests passes its prompt once while one writes its output."""
-    return decode_s + others * prefill_s / output
+def prompts_s(*, added_s: Number, others: Number, together: Number, output: float) -> Number:
+    """Seconds of prompts for each token: each of `others` requests passes its prompt once while one writes its output.
+
+    Args:
+        added_s: By which a pass of prompts lengthens a step.
+        others: Requests that run beside the one.
+        together: Prompts in a pass.
+        output: Tokens it writes.
+    """
+    return others / together * added_s / output
+
+
+@formula(unit="s", source=CHUNKED)
+def chunk_s(*, added_s: Number, tokens: Number, most_tokens: float) -> Number:
+    """Seconds of the prompts in one step: what of a pass of so many tokens an engine puts into one."""
+    return added_s * minimum(most_tokens / tokens, 1.0)
+
+
+@formula(unit="s", source=CHUNKED)
+def shared_s(*, decode_s: Number, prompts_s: Number, chunk_s: Number) -> Number:
+    """Seconds a token, with the prompts that pass meanwhile, and no more of them than a step carries."""
+    return decode_s + minimum(prompts_s, chunk_s)
+
+
+@formula(unit="s", source="Little's law: who is not among those that write waits for its prompt to pass")
+def queued_s(*, prompts_s: Number, chunk_s: Number, output: float) -> Number:
+    """Seconds a request waits for the prompts before its own, where more come than steps can carry."""
+    return maximum(prompts_s - chunk_s, 0.0) * output
 
 
 @formula(unit="tokens_per_s", source=STATIC)
@@ -56,9 +92,15 @@ def serving(case: Case, layout: Any, given: Mapping[str, Any]) -> dict[str, Any]
     running = given["_serve.running"]
     if case.concurrency is not None:
         # While one request is answered every other one is replaced once, and its prompt stops all.
-        others = maximum(running / (layout.attention_data * layout.pipeline) - 1.0, 0.0)
-        ttft = joining_s(prefill_s=ttft, decode_s=tpot)
-        tpot = shared_s(decode_s=tpot, prefill_s=given["time.prefill_s"], others=others, output=float(case.output))
+        together = prompts_together(case, layout, running)
+        others = maximum(running / (layout.attention_data * layout.pipeline) - together, 0.0)
+        output, tokens = float(case.output), together * fresh_tokens(case)
+        added = given["_serve.added_s"]
+        prompts = prompts_s(added_s=added, others=others, together=together, output=output)
+        chunk = chunk_s(added_s=added, tokens=tokens, most_tokens=float(limits(case).tokens))
+        queued = queued_s(prompts_s=prompts, chunk_s=chunk, output=output)
+        tpot = shared_s(decode_s=tpot, prompts_s=prompts, chunk_s=chunk)
+        ttft = joining_s(step_s=tpot, others=others, queued_s=queued, prefill_s=ttft)
     whole = latency_s(ttft_s=ttft, tpot_s=tpot, output=float(case.output))
     requests = running * layout.replicas
     if case.concurrency is not None:

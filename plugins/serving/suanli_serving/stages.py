@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suanli import Profile, Stage
+from suanli import Limits, Profile, Stage
 from suanli_serving import accuracy
 from suanli_serving.cache import memory
 from suanli_serving.figures import STATIC, STEADY, bound, cost, price, serving
@@ -54,7 +54,7 @@ STAGES = (
         name="serving-prefill",
         workloads=KINDS,
         needs=("_serve.running",),
-        gives=("_serve.prefill", "time.prefill_s"),
+        gives=("_serve.prefill", "_serve.added_s", "time.prefill_s"),
         reads=READS,
         divided=True,
         run=prefill,
@@ -77,7 +77,7 @@ STAGES = (
     Stage(
         name="serving-batch",
         workloads=KINDS,
-        needs=("time.prefill_s", "time.decode_s", "_serve.running"),
+        needs=("time.prefill_s", "time.decode_s", "_serve.added_s", "_serve.running"),
         gives=(*(f"serving.{f}" for f in FIGURES), "throughput.tokens_per_s"),
         reads=READS,
         run=serving,
@@ -118,18 +118,30 @@ STAGES = (
     ),
 )
 
+VLLM_LIMITS = (
+    Limits(requests=1024, tokens=8192, least_memory_bytes=70 * 2**30, other_generations=("ampere",)),
+    Limits(requests=256, tokens=2048),
+)
+"""Of its server: vllm/engine/arg_utils.py, as pull requests 16158, 17073 and 17885 of vllm-project/vllm left it."""
+
 PROFILES = (
     Profile(
         name="vllm",
         kind="serving",
+        layer_overhead_s=accuracy.LAUNCH_S,
+        graphs=True,
         memory_fraction=0.9,
         sequence_parallel=False,
         custom_all_reduce=True,
-        source="vllm-project/vllm",
+        mixed=True,
+        limits=VLLM_LIMITS,
+        source="vllm-project/vllm; prompts in chunks beside tokens: docs/configuration/optimization.md",
     ),
     Profile(
         name="sglang",
         kind="serving",
+        layer_overhead_s=accuracy.LAUNCH_S,
+        graphs=True,
         memory_fraction=0.88,
         sequence_parallel=False,
         custom_all_reduce=True,
@@ -140,31 +152,43 @@ PROFILES = (
     Profile(
         name="tensorrt-llm",
         kind="serving",
+        layer_overhead_s=accuracy.LAUNCH_S,
+        graphs=True,
         memory_fraction=0.9,
         sequence_parallel=False,
         custom_all_reduce=True,
         dispatch_once=True,
         dispatch_narrow=True,
+        mixed=True,
         aliases=("trtllm",),
-        source="NVIDIA/TensorRT-LLM",
+        source="NVIDIA/TensorRT-LLM; prompts beside tokens: docs, In-flight Batching",
     ),
     Profile(
         name="fastertransformer",
         kind="serving",
+        graphs=True,
         sequence_parallel=False,
         aliases=("ft",),
         source="NVIDIA/FasterTransformer, docs/gpt_guide.md: static batches, all-reduces by NCCL; retired",
     ),
-    Profile(name="mindie", kind="serving", memory_fraction=0.9, sequence_parallel=False, source="Huawei MindIE"),
+    Profile(
+        name="mindie",
+        kind="serving",
+        graphs=True,
+        memory_fraction=0.9,
+        sequence_parallel=False,
+        source="Huawei MindIE",
+    ),
     Profile(
         name="transformers-generate",
         kind="serving",
         attention="eager",
         passes=2.0,
-        layer_overhead_s=0.7e-3,
+        unfused=True,
+        layer_overhead_s=accuracy.LAUNCH_S,
         overlap=False,
         sequence_parallel=False,
         memory_fraction=1.0,
-        source="huggingface/transformers",
+        source="huggingface/transformers: plain modules, a kernel for each elementary step",
     ),
 )
