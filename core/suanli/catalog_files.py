@@ -136,14 +136,24 @@ def _twice(entries: tuple[Any, ...], names: tuple[str, ...]) -> list[str]:
     return [f"fitted twice: {' '.join(filter(None, key))}; keep one of them" for key, n in seen.items() if n > 1]
 
 
+HIDDEN = "a confidential value"
+
 OPEN_KEYS = ("id", "aliases", "vendor", "product", "generation", "accelerator", "default_system", "name")
 
 
 def _without_figures(fault: str, table: Any) -> str:
-    """What is wrong with a confidential entry, without the figures it states."""
-    for text in sorted(set(_written(table)), key=len, reverse=True):
-        fault = re.sub(rf"(?<![\w.]){re.escape(text)}(?![\w.])", "a confidential value", fault)
-    return fault
+    """What is wrong with a confidential entry, without the figures it states, or parts of them that are quoted."""
+    written = set(_written(table))
+    for text in sorted(written, key=len, reverse=True):
+        fault = re.sub(rf"(?<![\w.]){re.escape(text)}(?![\w.])", HIDDEN, fault)
+    stated = {"".join(text.split()) for text in written}
+
+    def hide(quoted: re.Match[str]) -> str:
+        part = "".join(quoted[1].rstrip("…").split())
+        told = any(c.isdigit() for c in part) and any(part in text for text in stated)
+        return HIDDEN if told else quoted[0]
+
+    return re.sub("'([^']*)'", hide, fault)
 
 
 def _written(value: Any) -> Iterator[str]:

@@ -120,7 +120,8 @@ class Catalog:
 
     def entries(self, kind: str) -> tuple[Entry, ...]:
         """Everything of a kind, sorted by name."""
-        return tuple(self._index(kind)[0][n] for n in sorted(self._index(kind)[0]))
+        own, _ = self._index(kind)
+        return tuple(own[name] for name in sorted(own))
 
     def names(self, kind: str) -> tuple[str, ...]:
         """The names of a kind, sorted."""

@@ -30,7 +30,6 @@ from suanli.errors import SuanliError, clip
 
 KB, MB, GB, TB = 10**3, 10**6, 10**9, 10**12
 KIB, MIB, GIB, TIB = 2**10, 2**20, 2**30, 2**40
-TFLOP, US, MS = 10**12, 1e-6, 1e-3
 
 
 class QuantityError(SuanliError, ValueError):
@@ -77,7 +76,7 @@ _UNITS: Final[dict[str, _Units]] = {
     "count": {**_COUNT, **_with_prefixes(dict.fromkeys(_NOUNS, 1), _COUNT)},
     "bytes": _with_prefixes(_BYTE, _SI) | _BINARY,
     "bytes/s": _with_prefixes({u + s: f for u, f in (_BYTE | _BIT).items() for s in ("/s", "ps", "/sec")}, _SI),
-    "flop": _with_prefixes({"FLOP": 1, "FLOPs": 1, "OP": 1, "OPs": 1, **_DAYS}, _DECIMAL) | _DECIMAL,
+    "flop": _with_prefixes(_DAYS | dict.fromkeys(("FLOP", "FLOPs", "OP", "OPs"), 1), _DECIMAL) | _DECIMAL,
     "flop/s": _with_prefixes(_RATE, _DECIMAL) | _DECIMAL,
     "s": {unit: factor for units, factor in (
         ("ns 纳秒", Fraction(1, 10**9)), ("us µs μs 微秒", Fraction(1, 10**6)), ("ms 毫秒", _MILLI),
@@ -111,7 +110,7 @@ _TRAPS: Final[dict[str, dict[str, str]]] = {
     "bytes": dict.fromkeys(_DECIMAL, "a prefix alone leaves open 1000 or 1024; write GB (1e9) or GiB (2^30)")
     | dict.fromkeys(_with_prefixes(_BIT, _SI), "b is a bit, a capacity is in bytes; probably GB or GiB was meant"),
     "bytes/s": dict.fromkeys(_SI, "a prefix alone leaves open bits or bytes; write GB/s (bytes) or Gb/s (bits)"),
-    "flop": dict.fromkeys(_with_prefixes({"FLOPS": 1, "FLOP/s": 1, "OPS": 1, "OP/s": 1}, _DECIMAL),
+    "flop": dict.fromkeys(_with_prefixes(dict.fromkeys(("FLOPS", "FLOP/s", "OPS", "OP/s"), 1), _DECIMAL),
                           "this is a rate, and a number of operations is asked for; write FLOP"),
     "s": dict.fromkeys(("month", "months", "year", "years", "y", "yr"), "its length varies; write days, as 30 d")
     | {"m": "m could be minutes, months or milliseconds; write min, d or ms"},
@@ -123,8 +122,8 @@ _NUMBER: Final = re.compile(
     r"(?P<number>[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)?(?:\.[0-9]*)?)"
     r"(?:[eE](?P<exponent>[+-]?[0-9]+))?(?P<unit>[^0-9.,_+-].*)?"
 )
-# Full-width ASCII (U+FF01..FF5E), the ideographic space and the minus sign as their plain selves.
-_PLAIN: Final = {c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x2212: 0x2D}
+# Full-width ASCII (U+FF01..FF5E) and the minus sign as their plain selves; spaces of every width are dropped below.
+_PLAIN: Final = {c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)} | {0x2212: 0x2D}
 
 
 def parse(value: float | str, dimension: str) -> float | int:
@@ -182,7 +181,7 @@ def _parse_text(text: str, dimension: str) -> float | int:
         grouping = " (commas group thousands, and the decimal point is a point)" if "," in text else ""
         raise _error(text, dimension, f"does not start with a number{grouping}")
     exponent, unit = match["exponent"] or "0", "".join((match["unit"] or "").split())
-    if len(exponent) > 5 or abs(int(exponent)) > _MAX_EXPONENT:
+    if abs(int(exponent)) > _MAX_EXPONENT:
         raise _error(text, dimension, f"has an exponent beyond {_MAX_EXPONENT}")
     factor = 1 if not unit else _factor(unit, text, dimension)
     digits = match["number"].replace(",", "").replace("_", "")
@@ -279,7 +278,7 @@ def format(  # noqa: A001  # units.format reads well, and nothing here needs the
     """
     _check_dimension(dimension)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return {math.inf: "∞", -math.inf: "-∞"}.get(value or 0.0, "—")
+        return "∞" if value == math.inf else "-∞" if value == -math.inf else "—"
     number = _plain_number(value, dimension)
     if dimension == "count" and abs(number) < 10_000 and number == int(number):
         return str(int(number))
@@ -295,7 +294,6 @@ def _scaled(number: float, dimension: str, digits: int, binary: bool) -> str:
     base = next(unit for unit, factor in reversed(scales) if factor <= 1)
     if number == 0:
         return f"0 {base}".strip()
-    rounded, unit = Decimal(0), base
     for (unit, factor), above in zip(scales, [*(f for _, f in scales[1:]), None], strict=True):  # noqa: B007
         exact = Fraction(number) / factor
         rounded = context.divide(Decimal(exact.numerator), Decimal(exact.denominator))

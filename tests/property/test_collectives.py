@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import suanli
 from suanli.collectives import OPERATIONS, ranks_inside
+from suanli.formulas import derivation
 from suanli.hardware import System
 from suanli.numeric import doublings
 from suanli.testing import installed_plugins, make_plugin
@@ -174,6 +175,34 @@ def test_arrays_are_their_scalars(name: str, operation: str, rows: list[tuple[in
     found = engine.time_s(operation, bytes=size * 1.0, ranks=ranks * 1.0, stride=stride * 1.0, system=system)
     alone = [engine.time_s(operation, bytes=b * 1.0, ranks=r * 1.0, stride=s * 1.0, system=system) for b, r, s in rows]
     assert [struct.pack("<d", v) for v in np.broadcast_to(found, len(rows))] == [struct.pack("<d", v) for v in alone]
+
+
+@given(MANY, OPERATION, BYTES, st.integers(1, 100), st.lists(st.sampled_from((1, 2, 8, 64)), min_size=1, max_size=4))
+def test_one_group_placed_in_several_ways(name: str, operation: str, size: int, ranks: int, strides: list[int]) -> None:
+    """A column of strides of one group, or of buffers, gives the times of its rows, to the last bit."""
+    system = SYSTEMS[name]
+    found = system.collective_s(operation, bytes=size, ranks=ranks, stride=np.asarray(strides))
+    alone = [system.collective_s(operation, bytes=size, ranks=ranks, stride=s) for s in strides]
+    assert [struct.pack("<d", v) for v in np.broadcast_to(found, len(alone))] == [struct.pack("<d", v) for v in alone]
+    sizes = [size * s for s in strides]
+    found = system.collective_s(operation, bytes=np.asarray(sizes), ranks=ranks)
+    alone = [system.collective_s(operation, bytes=s, ranks=ranks) for s in sizes]
+    assert [struct.pack("<d", v) for v in np.broadcast_to(found, len(alone))] == [struct.pack("<d", v) for v in alone]
+
+
+@given(MANY, OPERATION, BYTES, st.integers(2, 100), st.sampled_from((1, 2, 8)))
+def test_a_trace_changes_no_exchange(name: str, operation: str, size: int, ranks: int, stride: int) -> None:
+    """Under a trace an exchange takes the same time to the last bit, and each formula in it has a unit and source."""
+    system = SYSTEMS[name]
+    plain = system.collective_s(operation, bytes=size, ranks=ranks, stride=stride)
+    with suanli.trace():
+        made = system.collective_s(operation, bytes=size, ranks=ranks, stride=stride)
+    assert float(made) == plain
+    queue = [derivation(made)]
+    while queue:
+        node = queue.pop()
+        queue += node.inputs
+        assert not node.inputs or (node.unit and node.source), node.name
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

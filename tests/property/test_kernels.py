@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import suanli
 from suanli import asking, kernels
+from suanli.formulas import derivation
 from suanli.hardware import Accelerator
 from suanli.kernels import Kernel
 from suanli.testing import installed_plugins, make_plugin
@@ -228,6 +229,25 @@ def test_arrays_are_their_scalars(drawn: Asked, rows: int) -> None:
         assert found.shape == (rows,)
         alone = [call(**x, precision=precision) for x in shapes]
         assert [struct.pack("<d", v) for v in found] == [struct.pack("<d", v) for v in alone]
+
+
+@given(asked(), st.floats(0.3, 1.0))
+def test_a_trace_changes_no_kernel(drawn: Asked, ratio: float) -> None:
+    """Under a trace an operation takes the same time to the last bit, under load too, and rests on stated facts."""
+    kind, device, precision, shape = drawn[0], DEVICES[drawn[1]], drawn[2], drawn[3]
+    assert device.kernels is not None
+    for part in (device, attrs.evolve(device, kernels=device.kernels.under_load(ratio))):
+        plain = getattr(part, KINDS[kind][0])(**shape, precision=precision)
+        with suanli.trace():
+            made = getattr(part, KINDS[kind][0])(**shape, precision=precision)
+        assert float(made) == plain
+        queue, facts = [derivation(made)], set()
+        while queue:
+            node = queue.pop()
+            queue += node.inputs
+            assert not node.inputs or (node.unit and node.source), node.name
+            facts.add(node.name)
+        assert f"{device.id}.memory_bandwidth" in facts
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -298,6 +299,47 @@ def test_a_renamed_key_is_told_as_it_is_written(tmp_path: Path) -> None:
         "memory",
         "memory_bandwidth",
     ]
+
+
+def test_nothing_is_left_of_a_confidential_figure_that_holds_another(tmp_path: Path) -> None:
+    """A fault hides the whole of "64 parsecs", also where 64 alone is a figure of the entry."""
+    text = ACCELERATOR.replace("confidential = false", "confidential = true").replace('"96 GB"', '"64 parsecs"')
+    (tmp_path / "one.toml").write_text(text)
+    with pytest.raises(CatalogError) as caught:
+        read_catalog(tmp_path)
+    assert "memory: a confidential value has 'parsecs', which is not a unit" in str(caught.value)
+
+
+@pytest.mark.parametrize("figure", ["64 777 MB", "64 GB 777", "64777.5.3 GB", f"64777{'1' * 80} GB"])
+def test_no_part_of_a_confidential_figure_is_quoted(tmp_path: Path, figure: str) -> None:
+    """What is taken for a unit, or cut because it is long, may be the rest of a number: it is not shown either."""
+    text = ACCELERATOR.replace("confidential = false", "confidential = true").replace("96 GB", figure)
+    (tmp_path / "one.toml").write_text(text)
+    with pytest.raises(CatalogError, match="one.toml: accelerator acme-one: memory: a confidential value") as caught:
+        read_catalog(tmp_path)
+    assert "777" not in str(caught.value)
+
+
+def test_files_inside_an_archive_are_read(tmp_path: Path) -> None:
+    """A plugin that is run from a zip archive gives the catalog it would give unpacked, and its faults too."""
+    (tmp_path / "one.toml").write_text(ACCELERATOR + SYSTEM, encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "acme.zip", "w") as archive:
+        archive.writestr("good/one.toml", ACCELERATOR + SYSTEM)
+        archive.writestr("bad/one.toml", "[[accelerator")
+        archive.writestr("bad/two.toml", b"\xff\xfe")
+    packed = zipfile.Path(tmp_path / "acme.zip")
+    assert read_catalog(packed / "good/") == read_catalog(tmp_path / "one.toml")
+    with pytest.raises(CatalogError) as caught:
+        read_catalog(packed / "bad/")
+    assert [e.partition(": ")[0] for e in caught.value.errors] == ["one.toml", "two.toml"]
+    assert "not valid TOML" in caught.value.errors[0]
+    assert "cannot be read" in caught.value.errors[1]
+
+
+def test_a_place_may_be_a_text(folder: Path) -> None:
+    """A folder, or a file, may be named by its path as text."""
+    assert read_catalog(str(folder)) == read_catalog(folder)
+    assert read_catalog(str(folder / "a.toml")) == read_catalog(folder / "a.toml")
 
 
 def test_every_file_of_ours_is_read() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import attrs
@@ -21,6 +22,7 @@ def test_every_kind_is_there_by_name(kind: str) -> None:
     names = catalog.names(kind)
     assert names
     assert list(names) == sorted(names)
+    assert names == tuple(e.name for e in catalog.entries(kind))
     for entry in catalog.entries(kind):
         assert catalog.entry(kind, entry.name) is entry
         assert entry.kind == kind
@@ -51,6 +53,34 @@ def test_an_unknown_name_is_said(kind: str, name: str) -> None:
     with pytest.raises(UnknownNameError, match=kind) as caught:
         suanli.catalog().entry(kind, name)
     assert len(str(caught.value)) < 400
+    assert ("suanli list" in str(caught.value)) == (kind in LISTED.values())
+
+
+@pytest.mark.parametrize("name", [5, None, ["h100"], {"id": "h100"}], ids=repr)
+def test_what_is_no_name_is_said(name: object) -> None:
+    """A name is a text; anything else is as unknown as a text nobody knows."""
+    with pytest.raises(UnknownNameError, match=f"^no accelerator named {re.escape(repr(repr(name)))}"):
+        suanli.catalog().entry("accelerator", name)  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="^no accelerator named 'a1000'. Did you mean 'a100'"):
+        suanli.catalog().entry("accelerator", "a1000")
+
+
+def test_the_nearest_family_is_the_most_demanding() -> None:
+    """Of the families whose familiar keys a configuration has, the one that asks for most knows it best."""
+    catalog = suanli.catalog()
+    families = catalog.familiar_families()
+    longest = max(len(f.familiar) for f in families)
+    assert longest > min(len(f.familiar) for f in families)
+    everything = {key: 1 for f in families for key in f.familiar}
+    found = catalog.nearest_family(everything)
+    assert found is not None
+    assert len(found.familiar) == longest
+    for family in families:
+        nearest = catalog.nearest_family(dict.fromkeys(family.familiar, 1))
+        assert nearest is not None
+        assert set(nearest.familiar) <= set(family.familiar)
+        assert len(nearest.familiar) >= len(family.familiar)
+    assert catalog.nearest_family({"no_such_key": 1}) is None
 
 
 def test_an_unknown_kind_is_said() -> None:

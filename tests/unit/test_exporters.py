@@ -128,6 +128,35 @@ MEGATRON: dict[str, tuple[dict[str, Any], set[str], set[str], str]] = {
     "muon": ({"optimizer": {"name": "muon"}}, {"--optimizer muon"}, set(), ""),
     "sgd": ({"optimizer": {"name": "sgd"}}, {"--optimizer sgd", "--sgd-momentum 0.0"}, set(), ""),
     "lion": ({"optimizer": {"name": "lion"}}, set(), {"--optimizer"}, "the optimizer lion"),
+    "moe": (
+        {"model": {"name": "mixtral-8x7b"}, "layout": {"expert": 1}},
+        {"--expert-model-parallel-size 1", "--expert-tensor-parallel-size 1"},
+        set(),
+        "",
+    ),
+    "virtual": (
+        {"layout": {"pipeline": 2, "virtual_stages": 2, "schedule": "interleaved"}},
+        {"--num-virtual-stages-per-pipeline-rank 2"},
+        set(),
+        "",
+    ),
+    "tensor": ({"layout": {"tensor": 2, "sequence_parallel": True}}, {"--sequence-parallel"}, set(), ""),
+    "no-sequence": ({"layout": {"tensor": 2, "sequence_parallel": False}}, set(), {"--sequence-parallel"}, ""),
+    "one-stage": (
+        {"layout": {"pipeline": 1, "schedule": "gpipe"}},
+        set(),
+        {"--num-virtual-stages-per-pipeline-rank"},
+        "",
+    ),
+    "tf32": ({"precision": {"recipe": "fp32", "compute": "tf32"}}, set(), {"--bf16", "--fp16"}, ""),
+    "gradients": (
+        {"precision": {"gradients": "fp32", "main_gradients": "none"}},
+        set(),
+        {"--grad-reduce-in-bf16", "--accumulate-allreduce-grads-in-fp32"},
+        "",
+    ),
+    "momentum": ({"optimizer": {"name": "momentum"}}, {"--optimizer sgd", "--sgd-momentum 0.9"}, set(), ""),
+    "zero-1": ({"layout": {"zero": 1}}, {"--overlap-param-gather"}, {"--use-megatron-fsdp"}, ""),
     "gpipe": ({"layout": {"pipeline": 2, "schedule": "gpipe"}}, set(), set(), "the schedule gpipe"),
     "eager": (
         {"implementation": {"attention": "eager", "dropout": 0.1, "overlap": False}},
@@ -183,6 +212,20 @@ ONE: dict[str, Any] = {
 }
 VLLM: dict[str, tuple[dict[str, Any], set[str], set[str], str]] = {
     "plain": ({}, {"--dtype bfloat16", "--max-num-seqs 3"}, {"--quantization", "--enable-expert-parallel"}, ""),
+    "expert": (
+        {"model": {"name": "mixtral-8x7b"}, "layout": {"expert": 2}},
+        {"--enable-expert-parallel"},
+        {"--data-parallel-size"},
+        "",
+    ),
+    "fewer-experts": (
+        {"model": {"name": "mixtral-8x7b"}, "layout": {"tensor": 4, "expert": 2, "expert_tensor": 2}},
+        {"--enable-expert-parallel"},
+        set(),
+        "2 expert ranks",
+    ),
+    "odd-batch": ({"layout": {"attention_data": 2}}, {"--data-parallel-size 2", "--max-num-seqs 2"}, set(), ""),
+    "alone": ({"workload": {"batch": 1}, "layout": {"attention_data": 2}}, {"--max-num-seqs 1"}, set(), ""),
     "prefix": (
         {"workload": {"prefix_hit_ratio": 0.5}},
         {"--enable-prefix-caching"},
@@ -214,6 +257,39 @@ def test_vllm_s_arguments_follow_the_scenario(case: str) -> None:
     assert not absent & found.keys()
     assert bool(notes(script)) == bool(said)
     assert said in " ".join(notes(script))
+
+
+@pytest.mark.parametrize(("scenario", "name"), [(DENSE, "megatron-args"), (ONE, "vllm-args")])
+def test_an_axis_of_a_plugin_is_noted_where_it_divides(scenario: dict[str, Any], name: str) -> None:
+    """A stranger's axis of more ranks than one is said in a comment, as no engine has a flag for it."""
+    report = suanli.estimate(scenario)
+    layout = attrs.evolve(report.layout, extra=(("rows", 2), ("columns", 1)))
+    found = " ".join(notes(attrs.evolve(report, layout=layout).export(name)))
+    assert "the axis rows of 2 ranks" in found
+    assert "columns" not in found
+
+
+def test_expert_ranks_are_said_whatever_a_model_calls_its_experts() -> None:
+    """A layout that divides experts has its flags, with parameters of a plugin's own groups too."""
+    report = suanli.estimate(DENSE)
+    divided = attrs.evolve(report, layout=attrs.evolve(report.layout, expert=2))
+    assert flags(divided.export("megatron-args"))["--expert-model-parallel-size"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("accelerators", "tensor", "said"),
+    [
+        (1, 1, "one engine of 1 accelerator."),
+        (2, 1, "2 engines of 1 accelerator."),
+        (2, 2, "one engine of 2 accelerators."),
+        (8, 2, "4 engines of 2 accelerators."),
+    ],
+)
+def test_engines_are_counted(accelerators: int, tensor: int, said: str) -> None:
+    """The first line says how many engines there are, and of how many accelerators each."""
+    script = changed(ONE, system={"accelerators": accelerators}, layout={"tensor": tensor}).export("vllm-args")
+    assert isinstance(script, str)
+    assert script.splitlines()[0].endswith(f": {said}")
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
@@ -281,6 +357,38 @@ def test_a_page_holds_the_report(report: Report) -> None:
             assert block.text in page.texts
         elif isinstance(block, Table):
             assert {cell for row in block.rows for cell in row if cell.strip()} <= set(page.texts)
+
+
+def test_a_page_looks_as_the_terminal_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headlines, numbers, sums, shares and branches of a tree are marked as such, and nothing else is."""
+    from suanli.cli import report_view
+    from suanli.cli.blocks import Block, Node, Table, Text
+
+    rows = (("a", "1", "25 %"), ("b", "2", "-"), ("c", "3", "2.5 %"), ("d", "4", "1.2.3 %"))
+    half = Table(columns=("part", "", "share"), rows=rows, right=(1,), strong=(1,))
+    bare = Table(title="Bare", columns=("", ""), rows=(("c", "n/a %"),))
+    tree = Node(text="root", note="why", children=(Node(text="leaf"),))
+    blocks: list[Block] = [Text(text="before"), Text(text="It fits.", style="headline"), half, bare, tree]
+    monkeypatch.setattr(report_view, "blocks", lambda report: blocks)
+    page = TRAINED.export("html")
+    assert isinstance(page, str)
+    lines = page.splitlines()
+    assert "<title>It fits.</title>" in lines
+    for line in (
+        '<p class="plain">before</p>',
+        "<h1>It fits.</h1>",
+        '<tr><th>part</th><th class="number"></th><th>share</th></tr>',
+        '<tr><td>a</td><td class="number">1</td><td class="share number" style="--part: 25%">25 %</td></tr>',
+        '<tr class="sum"><td>b</td><td class="number">2</td><td>-</td></tr>',
+        '<tr><td>c</td><td class="number">3</td><td class="share number" style="--part: 2.5%">2.5 %</td></tr>',
+        '<tr><td>d</td><td class="number">4</td><td>1.2.3 %</td></tr>',
+        "<h2>Bare</h2>",
+        "<tr><td>c</td><td>n/a %</td></tr>",
+        '<ul><li>root <span class="note">why</span><ul><li>leaf</li></ul></li></ul>',
+    ):
+        assert line in lines
+    assert page.count("<h2>") == 1
+    assert page.count("<th") == 3
 
 
 def test_a_page_runs_nothing_it_is_told() -> None:

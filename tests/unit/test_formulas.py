@@ -8,11 +8,12 @@ import pickle
 import threading
 from typing import Any
 
+import numpy
 import pytest
 
 import suanli
 from suanli import Derivation, fact, formula, formulas, scaled, total, trace
-from suanli.formulas import Traced, derivation, tracing
+from suanli.formulas import Fact, Traced, derivation, tracing
 
 
 @formula(unit="m2", source="Euclid")
@@ -147,6 +148,13 @@ def test_a_derivation_as_text() -> None:
     assert text.splitlines()[0] == "floors = 14 m2  [definition: sum]"
     assert "    width = side = 2 m  [ruler]" in text.splitlines()
     assert derivation(whole).text(depth=0).splitlines() == ["floors = 14 m2  [definition: sum]", "  …"]
+    assert derivation(whole).text(depth=1).splitlines()[1:] == [
+        "  first = area = 6 m2  [Euclid]",
+        "    …",
+        "  rest = times = 8 m2  [definition]",
+        "    …",
+    ]
+    assert derivation(side, "side").text() == "side = 2 m  [ruler]"
     assert derivation(whole).citations() == ("definition: sum", "Euclid", "ruler")
 
 
@@ -158,6 +166,54 @@ def test_a_confidential_fact_is_not_shown() -> None:
     assert found.inputs[0].value is None
     assert "secret = confidential" in found.text()
     assert "1234.5" not in json.dumps(found.inputs[0].to_dict())
+
+
+def test_what_rests_on_a_confidential_fact_shows_no_other_number() -> None:
+    """6172.5 m2 of 5 m would say that the secret is 1234.5 m: the other side is not shown either, however deep."""
+    with trace():
+        secret, side = fact(1234.5, "secret", "m", "NDA", True), fact(5.0, "side", "m", "ruler")
+        deep = scaled("m2", 1.0, total("floors", "m2", {"first": area(width=secret, height=side), "rest": 0.0}))
+        again = total("all", "m2", {"deep": deep, "same": deep})
+    for made in (deep, again):
+        found = derivation(made)
+        assert found.value == made
+        assert "secret" in found.text()
+        queue = list(found.inputs)
+        while queue:
+            node = queue.pop()
+            queue += node.inputs
+            assert node.value is None, node.name
+    with trace():
+        assert derivation(area(width=side, height=2.0)).inputs[1].value == 2.0
+
+
+def test_a_fact_is_open_unless_it_is_said_to_be_confidential() -> None:
+    """What a datasheet states is shown."""
+    assert not Fact(name="side", unit="m", source="ruler").confidential
+    with trace():
+        assert derivation(fact(2.0, "side", "m", "ruler")).value == 2.0
+
+
+def test_a_fact_remembers_numbers_and_only_once() -> None:
+    """Flags, words and what is absent stay what they are, and a number keeps the document it was first read in."""
+    with trace():
+        side = fact(2.0, "side", "m", "ruler")
+        assert fact(side, "width", "m", "elsewhere") is side
+        assert type(fact(3, "side", "m", "ruler")) is Traced
+        for other in (True, None, "2 m"):
+            assert fact(other, "side", "m", "ruler") is other
+    assert type(fact(2.0, "side", "m", "ruler")) is float
+
+
+def test_columns_are_never_traced() -> None:
+    """Sums and multiples of columns are columns under a trace too, and plain floats outside one."""
+    column = numpy.array([1.0, 2.0])
+    for sums in (lambda x: total("t", "s", {"a": x, "b": x}), lambda x: scaled("s", 2.0, x)):
+        with trace():
+            assert sums(column).tolist() == [2.0, 4.0]
+            assert type(sums(column)) is numpy.ndarray
+            assert type(sums(1.5)) is Traced
+        assert type(sums(1.5)) is float
 
 
 def test_traced_numbers_are_numbers() -> None:
@@ -183,12 +239,19 @@ def test_traces_nest_and_end() -> None:
 
 def test_a_trace_is_its_thread_s_own() -> None:
     """While one thread traces, another's formulas stay plain."""
-    found: list[type] = []
+    found: list[Any] = []
+
+    def compute() -> None:
+        made = area(width=1.0, height=1.0), fact(1.0, "a", "m", "b"), total("t", "m", {"a": 1.0}), scaled("m", 1.0, 1.0)
+        found.extend(map(type, made))
+        found.append(tracing())
+
     with trace():
-        other = threading.Thread(target=lambda: found.append(type(area(width=1.0, height=1.0))))
+        other = threading.Thread(target=compute)
         other.start()
         other.join()
-    assert found == [float]
+        assert tracing()
+    assert found == [float, float, float, float, False]
 
 
 def test_arguments_are_named() -> None:

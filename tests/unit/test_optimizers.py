@@ -10,6 +10,7 @@ import pytest
 import suanli
 from suanli import ElementwiseOptimizer, Layout, MatrixProduct, OptimizerRule, Parameter, Recipe, StateTensor
 from suanli.kernels import gemm
+from suanli.optimizer import step_bytes
 from suanli.testing import installed_plugins, make_plugin, resolved, run_one
 
 TRAIN: dict[str, Any] = {
@@ -254,11 +255,31 @@ def test_a_format_nobody_provides_is_named() -> None:
         estimate("odd", workspace)
 
 
+def test_traffic_of_a_step_by_hand() -> None:
+    """10 parameters: gradient read; state, master in and out; weight out: 30 bytes each for Adam, as documented.
+
+    Without a master the weight itself is read and written.
+    """
+    adam = {"parameters": 10.0, "state_bytes": 80.0, "weight_bytes": 2.0}
+    assert step_bytes(**adam, gradient_bytes=4.0, master_bytes=4.0) == 10 * (4 + 2 * 4 + 2 + 2 * 8) == 300
+    assert step_bytes(**adam, gradient_bytes=2.0, master_bytes=0.0) == 10 * (2 + 2 * 2 + 2 * 8)
+
+
+def test_nothing_is_a_state_and_one_a_product() -> None:
+    """A state of no elements and a product never taken are the least there is; a product is taken once unless said."""
+    assert StateTensor(name="none", elements=0).elements == 0
+    least = MatrixProduct(m=1, n=1, k=1, times=0)
+    assert least.times == 0
+    assert MatrixProduct(m=1, n=1, k=1).times == 1
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         lambda: StateTensor(name="less", elements=-1),
         lambda: MatrixProduct(m=0, n=1, k=1),
+        lambda: MatrixProduct(m=1, n=0, k=1),
+        lambda: MatrixProduct(m=1, n=1, k=0),
         lambda: MatrixProduct(m=1, n=1, k=1, times=-1),
     ],
 )

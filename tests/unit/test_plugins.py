@@ -182,6 +182,12 @@ RANGES = [
     (" >= 1 , < 2 ", True),
     ("<1", False),
     (">1", False),
+    ("<=1", True),
+    ("<=0", False),
+    (">0", True),
+    ("!=2", False),
+    ("=1", False),
+    (">=1,<1", False),
     ("2", False),
     (">=0,<1", False),
     ("~=1", False),
@@ -200,6 +206,21 @@ def test_the_range_a_plugin_was_written_for(wanted: Any, fits: bool) -> None:
     assert bool(found.loaded) is fits
     if not fits:
         assert repr(wanted) in found.failed[0].error
+
+
+def test_as_many_values_as_are_allowed_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hook gives up to so many values; one more, and it gives none."""
+    formats = [NumberFormat(name=f"fp{bits}", bits=bits) for bits in (5, 6)]
+    for most, names in ((2, ("fp5", "fp6")), (1, ())):
+        monkeypatch.setattr(loader, "MOST_ITEMS", most)
+        workspace = Workspace(plugins=[make_plugin("acme", precisions=formats)])
+        assert workspace.catalog().names("precision") == names
+
+
+def test_plugins_of_two_workspaces_are_two() -> None:
+    """What was loaded is told apart by who loaded it, not by what it holds; it may be a key."""
+    first, second = loader.load([]), loader.load([])
+    assert len({first, second, first}) == 2
 
 
 def test_a_plugin_may_be_an_object() -> None:

@@ -10,9 +10,11 @@ import attrs
 import pytest
 
 import suanli
-from suanli import CatalogError, Price, UnknownNameError, Workspace, read_catalog
+from suanli import CatalogError, Price, UnknownNameError, Workspace, read_catalog, trace
+from suanli.costs import energy_of
+from suanli.formulas import derivation
 from suanli.prices import TERMS, market
-from suanli.testing import installed_plugins, make_plugin
+from suanli.testing import installed_plugins, make_plugin, resolved
 
 OFFER = """
 [[price]]
@@ -248,6 +250,8 @@ def test_an_electricity_price_alone_means_machines_of_one_s_own() -> None:
     assert report.run.energy_j == pytest.approx(6500.0 * 1.5 * (report.run.duration_s or 0.0))
     assert report.scenario["assumptions"]["price_per_hour"] is None
     assert "own-machines" in {p.code for p in report.problems}
+    assert "electricity at rated power" in report.basis["run.cost"].source
+    assert "electricity" not in suanli.estimate(TRAIN).basis["run.cost"].source
     both = suanli.estimate(assuming(TRAIN, electricity_price=0.5, pue=1.5, price_per_hour=1.0))
     assert both.run is not None
     assert both.run.cost == pytest.approx(report.run.cost + (both.run.accelerator_hours or 0.0))
@@ -267,6 +271,20 @@ def test_electricity_of_unknown_power_is_not_left_out() -> None:
             assert why.code == "no-power"
             assert "nobody states the power of a node of dark-node" in why.message
         assert workspace.estimate(assuming(dark, price_per_hour=1.0)).figure(figures[0]) is not None
+
+
+@pytest.mark.parametrize("whose", ["system", "accelerator", "nobody"])
+def test_the_power_of_what_is_confidential_is_not_told(whose: str) -> None:
+    """Energy drawn by a confidential node, or by a node of confidential accelerators, is derived from no number."""
+    part = attrs.evolve(suanli.accelerator("a100"), id="acme-one", aliases=(), confidential=whose == "accelerator")
+    node = attrs.evolve(suanli.system("dgx-a100"), id="acme-node", aliases=(), accelerator="acme-one")
+    node = attrs.evolve(node, confidential=whose == "system")
+    workspace = Workspace(plugins=[*installed_plugins(), make_plugin("acme", accelerators=[part], systems=[node])])
+    case = resolved(TRAIN | {"system": {"name": "acme-node", "accelerators": 8}}, workspace)
+    with trace():
+        found = derivation(energy_of(case, 60.0))
+    shown = {d.value for d in found.inputs}
+    assert shown == ({6500.0, 1.0, 60.0, case.pue} if whose == "nobody" else {None})
 
 
 def test_serving_costs_by_hand() -> None:

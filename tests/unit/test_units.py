@@ -129,6 +129,97 @@ def test_other_dimensions(text: str, dimension: str, number: float) -> None:
     assert (result, type(result)) == (number, float)
 
 
+@pytest.mark.parametrize(
+    ("text", "dimension", "number"),
+    [
+        # Prefixes of the SI brochure, 9th ed., table 7, and of IEC 80000-13
+        *((f"1{p}", "count", 10 ** (3 * (i + 1))) for i, p in enumerate("kMGTPEZY")),
+        *((f"1 {p}B", "bytes", 10 ** (3 * (i + 1))) for i, p in enumerate("kMGTPEZY")),
+        *((f"1 {p}i", "count", 2 ** (10 * (i + 1))) for i, p in enumerate("KMGTPE")),
+        # 百 and 千 count below 万 (10^4); 万 and 亿 (10^8) take them as prefixes
+        ("2百", "count", 200),
+        ("2千", "count", 2000),
+        ("2万", "count", 20_000),
+        ("2十万", "count", 200_000),
+        ("2百万", "count", 2_000_000),
+        ("2千万", "count", 20_000_000),
+        ("2亿", "count", 2 * 10**8),
+        ("2十亿", "count", 2 * 10**9),
+        ("2百亿", "count", 2 * 10**10),
+        ("2千亿", "count", 2 * 10**11),
+        ("2万亿", "count", 2 * 10**12),
+        ("2 thousand", "count", 2000),
+        ("2 million", "count", 2 * 10**6),
+        ("2 billion", "count", 2 * 10**9),
+        ("2bn", "count", 2 * 10**9),
+        ("2 trillion", "count", 2 * 10**12),
+        ("2 个", "count", 2),
+        ("8 bit/s", "bytes/s", 1),
+        ("8 bytes/sec", "bytes/s", 8),
+        ("2 OP", "flop", 2),
+        ("2 FLOP/s-days", "flop", 172_800),
+        ("2 F", "flop/s", 2),
+        ("2 ns", "s", 2e-9),
+        ("2 微秒", "s", 2e-6),
+        ("2 毫秒", "s", 2e-3),
+        ("2 secs", "s", 2),
+        ("2 分钟", "s", 120),
+        ("2 小时", "s", 7200),
+        ("2 wk", "s", 14 * 86400),
+        ("2 mW", "w", 0.002),
+        ("2 THz", "hz", 2e12),
+        ("2 Wh", "j", 7200),
+        ("2 度", "j", 2 * 1000 * 3600),
+        ("2B", "currency", 2e9),
+        ("2 percent", "ratio", 0.02),
+        ("5 HZ", "hz", 5),
+    ],
+)
+def test_each_unit_is_as_large_as_it_is_defined(text: str, dimension: str, number: float) -> None:
+    """Every prefix, scale and unit is what its definition makes it."""
+    assert parse(text, dimension) == number
+
+
+ONE = {
+    "bytes": "B byte bytes",
+    "bytes/s": "B/s byte/s bytes/s Bps B/sec",
+    "flop": "FLOP FLOPs OP OPs",
+    "flop/s": "FLOP/s FLOPS FLOPs FLOPs/s OP/s OPS OPs OPs/s F",
+    "count": "token tokens parameter parameters param params sample samples sequence sequences request requests user "
+    "users 个",
+    "s": "s sec secs second seconds 秒",
+    "w": "W",
+    "hz": "Hz",
+    "j": "J",
+}
+
+
+@pytest.mark.parametrize("dimension", ONE)
+def test_names_of_one_unit_are_that_unit(dimension: str) -> None:
+    """However the base unit is called, so many of it are so many, and a thousand times as many with a k."""
+    for unit in ONE[dimension].split():
+        assert parse(f"3 {unit}", dimension) == 3, unit
+        if dimension != "s":
+            assert parse(f"3 k{unit}", dimension) == 3000, unit
+
+
+def test_what_may_be_written_ends_somewhere() -> None:
+    """A text has 64 characters and an exponent 400 at most, and both of them are read."""
+    assert parse("0" * 63 + "1", "count") == 1
+    assert parse("0e400", "s") == 0
+    assert parse("1e-400", "s") == 0  # nearer to nothing than to any float
+    assert parse("1e0000000001", "count") == 10
+    for beyond in ("0e401", "1e-401"):
+        with pytest.raises(QuantityError, match="exponent beyond 400"):
+            parse(beyond, "s")
+
+
+def test_whole_floats_are_counts_while_floats_are_exact() -> None:
+    """Up to 2^53 every whole number is a float of its own, so that the int is what was meant; beyond it may not be."""
+    assert type(parse(2.0**53, "count")) is int
+    assert type(parse(2.0**53 + 2, "count")) is float
+
+
 def test_numbers_pass_through() -> None:
     """A number is in the base unit already, and keeps its kind; a whole float of a count becomes an int."""
     assert (parse(5, "s"), type(parse(5, "s"))) == (5, int)
@@ -179,6 +270,7 @@ def test_numbers_pass_through() -> None:
         ("1e999999999", "count", "exponent"),
         ("1e400", "s", "too large"),
         ("5", "parsec", "no dimension named 'parsec'"),
+        ("5 H", "s", "write h"),
     ],
 )
 def test_what_is_unclear_is_refused_with_a_hint(text: str, dimension: str, hint: str) -> None:
@@ -228,6 +320,11 @@ def test_every_error_shows_examples_that_are_accepted() -> None:
         (999.96e9, "bytes", "1.0 TB"),
         (512, "bytes", "512 B"),
         (0, "bytes", "0 B"),
+        (0, "count", "0"),
+        (0.0, "s", "0 s"),
+        (0, "ratio", "0 %"),
+        (0, "w", "0 W"),
+        (1e9, "bytes", "1.0 GB"),
         (-5e9, "bytes", "-5.0 GB"),
         (3.35e12, "bytes/s", "3.35 TB/s"),
         (312e12, "flop/s", "312 TFLOP/s"),
@@ -241,6 +338,9 @@ def test_every_error_shows_examples_that_are_accepted() -> None:
         (65.3e9, "count", "65.3 B"),
         (4096, "count", "4096"),
         (12_345, "count", "12.3 k"),
+        (9999, "count", "9999"),
+        (10_000, "count", "10.0 k"),
+        (2.5, "count", "2.5"),
         (0.452, "ratio", "45.2 %"),
         (1, "ratio", "100 %"),
         (700, "w", "700 W"),
@@ -251,8 +351,18 @@ def test_every_error_shows_examples_that_are_accepted() -> None:
         (3e13, "j", "8.33 GWh"),
         (12_345.678, "currency", "12,345.68"),
         (2.5e6, "currency", "2.5 M"),
+        (0, "currency", "0.00"),
+        (1, "currency", "1.00"),
+        (999_999.99, "currency", "999,999.99"),
+        (1_000_000, "currency", "1.0 M"),
+        (0.5, "currency", "0.5"),
         (0.00015, "currency", "0.00015"),
         (1e40, "flop", "1.00e+40 FLOP"),
+        (86400 * 999_000, "s", "999000 days"),
+        (86400 * 1_000_000, "s", "8.64e+10 s"),
+        (1e-13, "s", "0.0001 ns"),
+        (9e-14, "s", "9.00e-14 s"),
+        (1e5, "ratio", "1.00e+05"),
         (math.inf, "s", "∞"),
         (-math.inf, "s", "-∞"),
         (math.nan, "s", "—"),
