@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -220,7 +220,7 @@ class Kernels:
                 continue
             dims = {name: float(t[key]) for key, name in names.items()}
             sizes = (int(dims[d]) for d in ("tokens", "top_k", "experts", "expert"))
-            dims["imbalance"] = imbalance(*sizes, t["distribution"])
+            dims["imbalance"], dims["active"] = busiest(*sizes, t["distribution"])
             shape = ",".join(t[key] for key in (*names, "distribution"))
             yield self._row(t["gpu"], experts, dims, _about(stem, t), formats=formats, shape=shape)
 
@@ -258,39 +258,50 @@ def _about(stem: str, t: dict[str, str]) -> tuple[float, str, str]:
 
 
 DRAWS = 40
-"""Random draws of which the mean load of the busiest rank is taken."""
+"""Random draws of which the mean of the busiest rank is taken."""
 
 
 @lru_cache(maxsize=4096)
-def imbalance(tokens: int, top_k: int, count: int, ranks: int, distribution: str) -> float:
-    """Load of the busiest rank over the mean, as the collector makes it (ai-dynamo/aiconfigurator, collect_moe).
+def busiest(tokens: int, top_k: int, count: int, ranks: int, distribution: str) -> tuple[float, float]:
+    """Load of the busiest rank over the mean, and how many of its experts have any (ai-dynamo/aiconfigurator).
 
-    The busiest rank has whole copies: one token's are not spread over ranks by halves.
+    Its collector of mixtures deals out whole copies of tokens:
     ``balanced``: as alike as can be.
-    ``power_law_A``: each expert draws a weight from a density x^-A, copies of tokens go by
-    weight, at most one of each token to an expert; the rank with the most is measured.
+    ``power_law_A``: each expert draws a weight from a density x^-A, copies go by weight, at most one of each token to
+    an expert; the rank with the most is measured.
     """
-    if distribution == "balanced" or ranks == 1:
-        return math.ceil(tokens * top_k / ranks) / (tokens * top_k / ranks)
+    mean, size = tokens * top_k / ranks, count // ranks
+    if distribution == "balanced":
+        most = math.ceil(mean)
+        return most / mean, float(min(size, most))
     power = 1.0 - float(distribution.rpartition("_")[2])
     low, high = (1.0, max(tokens * 0.8, 1.001)) if tokens * top_k > count else (0.01, 2.0)
     draw = random.Random(1)
-    mean = tokens * top_k / ranks
-    total = 0.0
+    copies = working = 0
     for _ in range(DRAWS):
-        weights = [(low**power + draw.random() * (high**power - low**power)) ** (1.0 / power) for _ in range(count)]
-        scale = tokens * top_k / math.fsum(weights)
-        loads = [min(round(w * scale), tokens) for w in weights]
-        left = tokens * top_k - sum(loads)
-        for i in sorted(range(count), key=lambda i: -weights[i]):
-            if left <= 0:
-                break
-            more = min(left, tokens - loads[i])
-            loads[i] += more
-            left -= more
-        size = count // ranks
-        total += max(sum(loads[i : i + size]) for i in range(0, count, size))
-    return max(total / DRAWS / mean, 1.0)
+        loads = _dealt(
+            tokens,
+            top_k,
+            [(low**power + draw.random() * (high**power - low**power)) ** (1.0 / power) for _ in range(count)],
+        )
+        rank = max((loads[i : i + size] for i in range(0, count, size)), key=sum)
+        copies += sum(rank)
+        working += sum(map(bool, rank))
+    return max(copies / DRAWS / mean, 1.0), working / DRAWS
+
+
+def _dealt(tokens: int, top_k: int, weights: Sequence[float]) -> list[int]:
+    """Copies of each expert, by its weight; those that rounding leaves go to the heaviest with room."""
+    scale = tokens * top_k / math.fsum(weights)
+    loads = [min(round(w * scale), tokens) for w in weights]
+    left = tokens * top_k - sum(loads)
+    for i in sorted(range(len(weights)), key=lambda i: -weights[i]):
+        if left <= 0:
+            break
+        more = min(left, tokens - loads[i])
+        loads[i] += more
+        left -= more
+    return loads
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -269,6 +269,7 @@ def experts(
     expert: Number = 1.0,
     matrices: float = 3.0,
     imbalance: Number = 1.0,
+    active: Number | None = None,
     dispatched: bool = False,
     formats: Formats = BF16,
 ) -> Kernel:
@@ -284,6 +285,7 @@ def experts(
         expert: Ranks the experts are divided over.
         matrices: Weight matrices of an expert: 3 gated, 2 plain.
         imbalance: Load of the busiest rank over the mean.
+        active: Experts of this rank that any token chose; by default what is expected when all are as likely.
         dispatched: Whether an exchange brings this rank the copies routed to it and no others; else every rank of
             the group has all tokens, and sorts out its own.
         formats: Of the matrix inputs.
@@ -291,7 +293,9 @@ def experts(
     routed = tokens * top_k / expert * imbalance
     inner = intermediate / tensor
     flops = matmul_flops(m=routed, n=inner * matrices, k=hidden)
-    active = maximum(active_experts(experts=experts, tokens=tokens, top_k=top_k) / expert, minimum(routed, 1.0))
+    if active is None:
+        expected = active_experts(experts=experts, tokens=tokens, top_k=top_k) / expert
+        active = maximum(expected, minimum(routed, 1.0))
     weights = active * matrices * hidden * inner * formats.weights
     # Tokens in and out at the model's width, and the inner tensors, all of them in two bytes.
     moved = routed * (2.0 * hidden + matrices * inner) * 2.0

@@ -327,10 +327,11 @@ def test_what_the_cache_has_of_a_prompt_is_not_passed_again(workspace: Workspace
 
 
 def test_the_host_takes_its_time_for_every_pass(workspace: Workspace) -> None:
-    """An engine whose host takes 3 ms a pass and 1 ms a layer is 8 ms slower in a pass of five layers, of any phase."""
+    """A host launching a layer in 1 ms takes longer over five than their kernels run; 3 ms a pass come on top."""
     report, _ = served(workspace, implementation={"profile": "hand-host"})
-    assert report.time.prefill_s == close(PREFILL + 8e-3)
-    assert report.time.decode_s == close(DECODE + 8e-3)
+    assert max(PREFILL, DECODE) < 5e-3
+    assert report.time.prefill_s == close(5e-3 + 3e-3)
+    assert report.time.decode_s == close(5e-3 + 3e-3)
 
 
 JOB = {"kind": "serve", "prompt": PROMPT, "output": OUTPUT}
@@ -354,15 +355,16 @@ def one_stage_s(sequences: int, queries: int, tokens: float) -> float:
 def test_requests_that_come_and_go(workspace: Workspace) -> None:
     """Ten requests on four engines: three at a time on the busiest, prompts one by one, all ten answered at once.
 
-    A request waits for half a step, then passes its prompt; while it writes 64 tokens the other two are replaced once.
+    A request waits for the step that is under way, then passes its prompt; while it writes 64 tokens the other two
+    are replaced once.
     """
     _, found = joined(workspace, 10)
     prefill, decode = one_stage_s(1, PROMPT, PROMPT), one_stage_s(3, 1, MIDDLE)
     shared = decode + 2 * prefill / OUTPUT
     assert found.batch == 3
-    assert found.ttft_s == close(decode / 2 + prefill)
+    assert found.ttft_s == close(shared + prefill)
     assert found.tpot_s == close(shared)
-    latency = decode / 2 + prefill + (OUTPUT - 1) * shared
+    latency = shared + prefill + (OUTPUT - 1) * shared
     assert found.latency_s == close(latency)
     assert found.output_tokens_per_s == close(10 * OUTPUT / latency)
 
@@ -376,8 +378,9 @@ def test_a_full_pipeline_replaces_requests_side_by_side(workspace: Workspace) ->
     prefill = compute_s(1, PROMPT, PROMPT) + exchanged_s(1, PROMPT)
     decode = compute_s(3, 1, MIDDLE) + exchanged_s(3, 1)
     assert found.batch == 5
-    assert found.ttft_s == close(decode / 2 + prefill)
-    assert found.tpot_s == close(decode + 1.5 * prefill / OUTPUT)
+    shared = decode + 1.5 * prefill / OUTPUT
+    assert found.ttft_s == close(shared + prefill)
+    assert found.tpot_s == close(shared)
 
 
 def test_a_request_alone_waits_for_nobody(workspace: Workspace) -> None:

@@ -97,9 +97,11 @@ def _multiples(*, short: bool) -> tuple[Any, list[str]]:
 
 
 SHORT, LONG = _multiples(short=True), _multiples(short=False)
+# A short count has no unit that would tell it from any other number; all of its digits are looked for below.
 SAID = {
     units.format(value, dimension, digits, binary=binary and dimension.startswith("bytes")): name
     for name, (value, dimension) in SECRETS.items()
+    if dimension != "count"
     for digits in (3, 4, 5)
     for binary in (False, True)
 }

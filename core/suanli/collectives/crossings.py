@@ -213,7 +213,8 @@ def _ring_hops(domains: Number) -> Number:
 
 
 def _torus_hops(domains: Number) -> Number:
-    return maximum(sqrt(domains) / 2.0 * _of_others(domains), 1.0)
+    square = sqrt(domains) / 2.0 * _of_others(domains)
+    return minimum(maximum(square, 1.0), _ring_hops(domains))  # two or three domains are a ring
 
 
 def _of_others(domains: Number) -> Number:

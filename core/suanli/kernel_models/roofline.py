@@ -40,7 +40,9 @@ def plain_s(kernel: Kernel, fitted: Efficiency, limits: Limits) -> Number:
 
 
 PRODUCT = frozenset(("m", "n", "k", "input_bytes", "weight_bytes"))
-ROUTED = frozenset(("copies", "listed", "routed", "active", "hidden", "inner", "matrices", "input_bytes"))
+ROUTED = frozenset(
+    ("copies", "listed", "routed", "active", "hidden", "inner", "matrices", "input_bytes", "weight_bytes")
+)
 CORE = frozenset(("batch", "query", "kv_tokens", "heads", "kv_heads", "key_dim", "value_dim", "window", "pairs"))
 CACHED = frozenset(("batch", "query", "seen", "heads", "kv_heads", "key_dim", "value_dim", "token_bytes"))
 
