@@ -14,9 +14,9 @@ import attrs
 from suanli import confidence, costs, secrecy
 from suanli.case import Case, Problem
 from suanli.catalogs import Catalog
+from suanli.completing import complete
 from suanli.layout import Layout
 from suanli.report import Basis, Memory, MemoryParts, Parameters, Report, sections_of
-from suanli.resolve import complete
 from suanli.stages import Stage, Step, run_layout
 
 
