@@ -25,7 +25,9 @@ Made by `python tools/judge.py REFERENCE_DIR --markdown docs/accuracy.md`; not t
 - **Fitted**: kernel times and collectives (`tools/fit_kernels.py`); [kernels.md](kernels.md) says what each
   parameter of a kernel means.
 - **Kernels**: a hash of each shape puts it in one of two halves; errors are those of each half, predicted by a
-  fit to the other. What is shipped is fitted to both. **Fabrics**: fitted to one half, judged on the other.
+  fit to the other. What is shipped is fitted to both. "Inside it" is the share of one half's rows inside the
+  band of the other's, or of one generation's inside that of all others.
+  **Fabrics**: fitted to one half, judged on the other.
 - **Judged**: published training and serving runs, end to end. A few numbers are fitted to them, each a median that
   counts every source alike (`tools/fit_overhead.py`): the overhead of each training stack that no kernel and no
   exchange explains, and the time PyTorch takes to launch a layer. No row is treated specially: each becomes a
