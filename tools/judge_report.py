@@ -26,7 +26,8 @@ Made by `python tools/judge.py REFERENCE_DIR --markdown docs/accuracy.md`; not t
   parameter of a kernel means.
 - **Kernels**: a hash of each shape puts it in one of two halves; errors are those of each half, predicted by a
   fit to the other. What is shipped is fitted to both. "Inside it" is the share of one half's rows inside the
-  band of the other's, or of one generation's inside that of all others.
+  band of the other's, or of one generation's inside that of all others; a band leaves out 10 % at each end, or 7.5,
+  5, 2.5 or 0 % where it takes that for three quarters to lie inside.
   **Fabrics**: fitted to one half, judged on the other.
 - **Judged**: published training and serving runs, end to end. A few numbers are fitted to them, each a median that
   counts every source alike (`tools/fit_overhead.py`): the overhead of each training stack that no kernel and no

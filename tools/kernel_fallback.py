@@ -9,12 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from kernel_rows import Row
 from suanli.calibration.classes import physics
 from suanli.calibration.fitting import Group, best_fit, entry
-from suanli.calibration.records import Errors, Fit, Params
+from suanli.calibration.records import Errors, Fit, Params, joined, union
 from suanli.catalog_files import FALLBACK
 from suanli.hardware import Accelerator
 from suanli.kernel_models import Efficiency
@@ -56,11 +54,11 @@ def kernel_fallbacks(
             continue
         errors[key].append(judged)
         left_out[left].append(entry((FALLBACK, *key), physics(FALLBACK, *teacher), found))
-    joined = {key: _joined(e) for key, e in errors.items()}
+    judged_by = {key: joined(e) for key, e in errors.items()}
     made = []
     for key, members in sorted(classes.items()):
         teacher = taught_by(key, classes)
-        made.append(_fallback(key, teacher, members[0].band, classes[teacher], params[key], joined))
+        made.append(_fallback(key, teacher, members[0].band, classes[teacher], params[key], judged_by))
     return made, left_out
 
 
@@ -90,15 +88,15 @@ def _fallback(
     own: Band,
     taught: Sequence[Fit],
     params: Params,
-    joined: dict[tuple[str, ...], Errors],
+    judged: dict[tuple[str, ...], Errors],
 ) -> Fit:
     """A class of one generation has no errors; its band holds its `own` and those of its kernel's other classes."""
-    errors = joined.get(key)
+    errors = judged.get(key)
     if errors:
         band, how = errors.band, "errors: leave one generation out"
     else:
-        kin = [e for k, e in joined.items() if k[0] == key[0]]
-        band = _union(own, _joined(kin or list(joined.values())).band)
+        kin = [e for k, e in judged.items() if k[0] == key[0]]
+        band = union(own, joined(kin or list(judged.values())).band)
         whose = f"other {key[0]} classes" if kin else "all measured"
         how = f"band widened to that of {whose} left out in turn"
     about = physics(FALLBACK, *teacher)
@@ -116,13 +114,3 @@ def _fallback(
         vendor="core",
         fixed=dict(about.fixed),
     )
-
-
-def _joined(errors: Sequence[Errors]) -> Errors:
-    """Each generation's errors, one fold of all."""
-    folds = np.repeat(np.arange(len(errors)), [len(e.ratios) for e in errors])
-    return Errors(np.concatenate([e.ratios for e in errors]), np.concatenate([e.measured for e in errors]), folds)
-
-
-def _union(one: Band, other: Band) -> Band:
-    return min(one[0], other[0]), max(one[1], other[1])

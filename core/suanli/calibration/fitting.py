@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from suanli.calibration.classes import Physics
-from suanli.calibration.records import Array, Errors, Params
+from suanli.calibration.records import Array, Errors, Params, joined
 from suanli.calibration.scipy_import import import_least_squares
 from suanli.hardware import Accelerator
 from suanli.kernel_models import Efficiency
@@ -112,6 +112,4 @@ def rounded(value: float) -> float:
 def crossed(key: Sequence[str], about: Physics, halves: Sequence[Group], known: Efficiency | None = None) -> Errors:
     """Errors of each half predicted by a fit to the other."""
     fits = [entry(key, about, best_fit(key, about, [half], known)) for half in reversed(halves)]
-    ratios = [half.seconds / half.predict(fit) for half, fit in zip(halves, fits, strict=True)]
-    folds = np.repeat(np.arange(len(halves)), [len(half.seconds) for half in halves])
-    return Errors(np.concatenate(ratios), np.concatenate([half.seconds for half in halves]), folds)
+    return joined(Errors(h.seconds / h.predict(fit), h.seconds) for h, fit in zip(halves, fits, strict=True))

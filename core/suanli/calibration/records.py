@@ -16,6 +16,11 @@ GUESSED = (0.5, 2.0)
 """Band of figures nobody measured: a guess, a factor of two either way."""
 
 
+TAILS = (0.1, 0.075, 0.05, 0.025, 0.0)
+ENOUGH = 0.75
+"""Share of the rows of another fold that a band of 80 % is to hold, at least."""
+
+
 @dataclass(frozen=True)
 class Errors:
     """Errors on rows a fit has not seen; `ratios` is measured / predicted, `folds` says which were judged together."""
@@ -39,20 +44,29 @@ class Errors:
         return 1 / self.ratios - 1
 
     @property
+    def tail(self) -> float:
+        """What the band leaves out at each end: a tenth, or less where it takes that to hold rows of another fold."""
+        return next((t for t in TAILS if (self.covered(t) or 1.0) >= ENOUGH), 0.0)
+
+    @property
     def band(self) -> tuple[float, float]:
-        """The 10th and 90th percentile of measured over predicted."""
-        low, high = np.quantile(self.ratios, [0.1, 0.9])
+        """Quantiles of measured over predicted: the 10th and 90th percentile, or further out."""
+        low, high = np.quantile(self.ratios, [self.tail, 1.0 - self.tail])
         return float(low), float(high)
 
     @property
     def coverage(self) -> float | None:
         """Share of the rows inside the band of the other folds' rows; None where there is one fold."""
+        return self.covered(self.tail)
+
+    def covered(self, tail: float) -> float | None:
+        """The same, of bands that leave out `tail` at each end."""
         if self.folds is None or len(np.unique(self.folds)) < 2:
             return None
         inside = 0
         for fold in np.unique(self.folds):
             own = self.folds == fold
-            low, high = np.quantile(self.ratios[~own], [0.1, 0.9])
+            low, high = np.quantile(self.ratios[~own], [tail, 1.0 - tail])
             inside += int(np.count_nonzero((self.ratios[own] >= low) & (self.ratios[own] <= high)))
         return inside / len(self.ratios)
 
@@ -130,4 +144,5 @@ def union(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, 
 def joined(errors: Iterable[Errors]) -> Errors:
     """Errors of several groups as one."""
     found = list(errors)
-    return Errors(np.concatenate([e.ratios for e in found]), np.concatenate([e.measured for e in found]))
+    folds = np.repeat(np.arange(len(found)), [len(e.ratios) for e in found])
+    return Errors(np.concatenate([e.ratios for e in found]), np.concatenate([e.measured for e in found]), folds)
