@@ -120,7 +120,7 @@ bandwidth = "123 GB/s"
         read_measurements(path, accelerator=place.accelerator("acme-one"), system=place.system("acme-8"))
     assert "acme-8's links" in str(caught.value)
     assert "row 3" in str(caught.value)
-    assert "123" not in str(caught.value)
+    assert "123" not in str(caught.value).replace(str(tmp_path), "FOLDER")
     assert "96" not in str(caught.value)
 
 
