@@ -51,17 +51,30 @@ def _fit_class(
     about = physics(*key)
     about = replace(about, fixed={**about.fixed, **measured_on(parts[members[0].part])})
     errors = crossed(key, about, [Group(half, parts) for half in halves])
-    params = best_fit(key, about, [Group(members, parts)])
+    return _made(key, about, members, parts, errors)
+
+
+def _made(
+    key: tuple[str, str, str],
+    about: Physics,
+    members: list[Row],
+    parts: Mapping[str, Accelerator],
+    errors: Errors,
+    known: Efficiency | None = None,
+    of: str = "generation",
+) -> Fit:
+    """The fit to all rows, with the errors of those to halves."""
     return Fit(
         key=key,
         names=tuple(about.free),
-        params=params,
+        params=best_fit(key, about, [Group(members, parts)], known),
         rows=len(members),
         errors=errors,
         band=errors.band,
         source=sources(members),
         vendor=members[0].device.vendor,
         fixed=dict(about.fixed),
+        of=of,
     )
 
 
@@ -112,15 +125,4 @@ def _fit_accelerator(
         if before.loss <= errors.loss:
             better = f"{before.median:.1%} against {errors.median:.1%}"
             return f"{what}: its generation's figures, carried over, are nearer to rows not fitted ({better})"
-    return Fit(
-        key=key,
-        names=tuple(about.free),
-        params=best_fit(key, about, [Group(members, parts)], known),
-        rows=len(members),
-        errors=errors,
-        band=errors.band,
-        source=sources(members),
-        vendor=members[0].device.vendor,
-        fixed=dict(about.fixed),
-        of="accelerator",
-    )
+    return _made(key, about, members, parts, errors, known, "accelerator")

@@ -19,12 +19,10 @@ from suanli.calibration.classes import Span
 from suanli.calibration.fabric_classes import SWITCHES
 from suanli.calibration.fitting import rounded
 from suanli.calibration.records import Array, Errors, joined
-from suanli.calibration.scipy_import import import_least_squares
+from suanli.calibration.searching import nearest
 from suanli.collectives import CollectiveModel, FabricEfficiency, Hierarchical
 from suanli.hardware import System
 
-SCALE = 0.05
-"""Relative error beyond which a row is taken for an outlier (Cauchy's loss)."""
 STARTS = 3
 TELLING = 0.002
 """Figures of the switches' sums that lower the mean error by less than this are left out.
@@ -134,17 +132,11 @@ def best_fabric(
         found: Array = np.log(np.concatenate([m.predict(fabrics) for m in measured])) - seconds
         return found if known is None else np.concatenate([found, trust * (x - known_x)])
 
-    least_squares = import_least_squares()
     draw = np.random.default_rng(0)
-    found: list[tuple[float, tuple[float, ...]]] = []
     starts = [start, *(start + draw.normal(0.0, 0.4, len(start)) for _ in range(STARTS - 1))]
     if known is not None:
         starts.append(known_x)
-    for x in starts:
-        x = np.clip(x, low + 1e-6, high - 1e-6)
-        fit = least_squares(residual, x, bounds=(low, high), loss="cauchy", f_scale=SCALE, diff_step=1e-3, max_nfev=80)
-        found.append((float(fit.cost), tuple(fit.x)))
-    return made(np.array(min(found)[1]))
+    return made(nearest(residual, starts, low, high, most_calls=80))
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,15 @@ import numpy as np
 
 from suanli.calibration.classes import Physics
 from suanli.calibration.records import Array, Errors, Params, joined
-from suanli.calibration.scipy_import import import_least_squares
+from suanli.calibration.searching import nearest
 from suanli.hardware import Accelerator
 from suanli.kernel_models import Efficiency
-from suanli.kernel_models.carrying import carried
-from suanli.kernel_models.limits import limits_of
-from suanli.kernel_models.roofline import physics_of
+from suanli.kernel_models.roofline import on_accelerator, physics_of
 from suanli.kernels import Formats, Kernel
 
 Part = tuple[Kernel, Accelerator, Array]
 MINIMUM_ROWS = 10
 """Fewer rows than this in either half: the class is not fitted, only counted."""
-SCALE = 0.05
-"""Relative error beyond which a row is taken for an outlier (Cauchy's loss)."""
 STARTS = 4
 
 
@@ -65,8 +61,7 @@ class Group:
         """Seconds of every row."""
         out = np.empty(len(self.seconds))
         for kernel, device, index in self.parts:
-            own, headroom = carried(fitted, device)
-            limits = limits_of(device, kernel, own, 1.0, headroom)
+            own, limits = on_accelerator(fitted, kernel, device)
             out[index] = physics_of(kernel, own)(kernel, own, limits)
         return out
 
@@ -91,17 +86,11 @@ def best_fit(key: Sequence[str], about: Physics, groups: Sequence[Group], known:
         fitted = entry(key, about, np.exp(np.clip(x, low, high)))
         return np.asarray(np.log(np.concatenate([g.predict(fitted) for g in groups])) - measured)
 
-    least_squares = import_least_squares()
     draw = np.random.default_rng(0)
-    found: list[tuple[float, tuple[float, ...]]] = []
     starts = [start, *(np.clip(start + draw.normal(0.0, 0.5, len(start)), low, high) for _ in range(STARTS - 1))]
     if known is not None:
         starts.append(np.log([max(float(getattr(known, name)), 1e-12) for name in about.free]))
-    for x in starts:
-        x = np.clip(x, low + 1e-6, high - 1e-6)
-        fit = least_squares(residual, x, bounds=(low, high), loss="cauchy", f_scale=SCALE, diff_step=1e-3, max_nfev=60)
-        found.append((float(fit.cost), tuple(fit.x)))
-    return tuple(rounded(float(v)) for v in np.exp(min(found)[1]))
+    return tuple(rounded(float(v)) for v in np.exp(nearest(residual, starts, low, high, most_calls=60)))
 
 
 def rounded(value: float) -> float:

@@ -46,12 +46,17 @@ class Errors:
     @property
     def tail(self) -> float:
         """What the band leaves out at each end: a tenth, or less where it takes that to hold rows of another fold."""
-        return next((t for t in TAILS if (self.covered(t) or 1.0) >= ENOUGH), 0.0)
+        for tail in TAILS:
+            inside = self.covered(tail)
+            if inside is None or inside >= ENOUGH:
+                return tail
+        return TAILS[-1]
 
     @property
     def band(self) -> tuple[float, float]:
         """Quantiles of measured over predicted: the 10th and 90th percentile, or further out."""
-        low, high = np.quantile(self.ratios, [self.tail, 1.0 - self.tail])
+        tail = self.tail
+        low, high = np.quantile(self.ratios, [tail, 1.0 - tail])
         return float(low), float(high)
 
     @property

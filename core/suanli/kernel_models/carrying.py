@@ -22,6 +22,9 @@ RESTRAINED_RATIO = 0.95
 
 The products measured on an H20 reach 0.94 of it (alibaba/InferSim)."""
 
+LATENCIES = tuple(f.name for f in attrs.fields(Efficiency) if f.name.endswith("_s") and f.name != "core_flops_per_s")
+"""Figures in seconds: as many cycles on any accelerator."""
+
 
 class Facts(NamedTuple):
     """What an accelerator states of itself that decides how figures carry over; 0 where it does not."""
@@ -73,9 +76,6 @@ def _carried(fitted: Efficiency, own: Facts, confidential: bool) -> Carried:
         fitted, **changes, compute_ratio=ratio, source=source, confidential=fitted.confidential or confidential
     )
     return Carried(own_figures, room)
-
-
-LATENCIES = tuple(f.name for f in attrs.fields(Efficiency) if f.name.endswith("_s") and f.name != "core_flops_per_s")
 
 
 def headroom(fitted: Efficiency, own: Facts) -> float:

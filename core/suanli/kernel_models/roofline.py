@@ -61,6 +61,14 @@ def physics_of(kernel: Kernel, fitted: Efficiency) -> Physics:
     return plain_s
 
 
+def on_accelerator(
+    fitted: Efficiency, kernel: Kernel, accelerator: Accelerator, *, cap: float = 1.0, cold: bool = False
+) -> tuple[Efficiency, Limits]:
+    """What was fitted, as it holds for an accelerator, and the limits it sets; see :func:`limits_of`."""
+    own, headroom = carried(fitted, accelerator)
+    return own, limits_of(accelerator, kernel, own, cap, headroom, cold)
+
+
 def _key(kernel: Kernel, limits: Limits) -> tuple[Any, ...] | None:
     """What a kernel's time depends on; None where that is too long to remember."""
     parts: list[Any] = [kernel.kind, kernel.precision, limits]
@@ -151,8 +159,8 @@ class Roofline(KernelModel):
 
     def time_s(self, kernel: Kernel, accelerator: Accelerator) -> Number:
         """Seconds of all the launches of `kernel`."""
-        fitted, headroom = carried(self.efficiency(kernel.kind, kernel.precision), accelerator)
-        limits = limits_of(accelerator, kernel, fitted, self.cap, headroom, self.cold)
+        known = self.efficiency(kernel.kind, kernel.precision)
+        fitted, limits = on_accelerator(known, kernel, accelerator, cap=self.cap, cold=self.cold)
         if tracing() and self.cap < fitted.compute_ratio:
             source = accelerator.source_of("sustained_ratio")
             about, hidden = f"{accelerator.id}.sustained_ratio", accelerator.confidential
